@@ -1,0 +1,67 @@
+"""The command `fetalseg`: one file a subcommand, each imported only when it is called.
+
+A subcommand's module offers `add_arguments(parser)` and `run(args) -> int`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+from fetalseg.errors import FetalsegError
+
+__all__ = ["main"]
+
+# word: (module, what `fetalseg --help` says)
+COMMANDS = {
+    "predict": ("fetalseg.cli.predict", "find the structures in images, videos, folders or DICOM files"),
+    "models": ("fetalseg.cli.models", "list the models that can be used by name"),
+    "serve": ("fetalseg.cli.serve", "start the streaming server"),
+    "stream": ("fetalseg.cli.stream", "stream a source to a server as a console would, and measure"),
+    "demo": ("fetalseg.cli.demo", "start a server and stream a real and a synthetic cine to it"),
+    "eval": ("fetalseg.cli.evaluate", "average precision on a COCO data set"),
+    "phantom": ("fetalseg.cli.phantom", "make synthetic first-trimester frames with exact masks"),
+    "train": ("fetalseg.cli.train", "train a model"),
+    "export": ("fetalseg.cli.export", "write a trained model as one ONNX file and check it"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one subcommand.
+
+    Returns:
+        Exit code: 0 done, 1 failed with a message on standard error, 2 wrong usage, 130 interrupted.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(prog="fetalseg", description="First-trimester ultrasound: 17 structures, live.")
+    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument("-v", "--verbose", action="store_true", help="say more on standard error")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    chosen = next((word for word in arguments if not word.startswith("-")), None)
+    for word, (module, summary) in COMMANDS.items():
+        subparser = subparsers.add_parser(word, help=summary, description=summary)
+        if word == chosen:
+            command = importlib.import_module(module)
+            command.add_arguments(subparser)
+    args = parser.parse_args(arguments)
+    logging.basicConfig(
+        level=logging.DEBUG if args.verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        return int(command.run(args))
+    except (FetalsegError, ValueError) as error:
+        if args.verbose:
+            logging.getLogger(__name__).exception("failed")
+        print(f"fetalseg {args.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _version() -> str:
+    from fetalseg import __version__
+
+    return f"fetalseg {__version__}"

@@ -1,0 +1,89 @@
+"""The structures found in one frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Instances"]
+
+Index = npt.NDArray[np.intp] | npt.NDArray[np.bool_] | slice | list[int]
+
+
+@dataclass(frozen=True, eq=False)
+class Instances:
+    """A table of N found structures, best score first; equal-length columns, filtered by one index.
+
+    A mask is kept as a crop: a bool array at an integer box, everything outside is background. That is what
+    post-processing makes, what encoders need, and a fraction of N full frames.
+
+    Attributes:
+        labels: int64 [N], 0..16 (structure id minus one).
+        scores: float32 [N], 0..1.
+        boxes: float32 [N, 4] xyxy in frame pixels.
+        crops: N bool arrays, crop i of the shape of its crop box.
+        crop_boxes: int64 [N, 4] xyxy in frame pixels, inside the frame.
+        frame_shape: (H, W).
+        track_ids: int64 [N], or None where nothing tracks.
+        timing_ms: milliseconds per stage, by name.
+    """
+
+    labels: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32]
+    boxes: npt.NDArray[np.float32]
+    crops: list[npt.NDArray[np.bool_]]
+    crop_boxes: npt.NDArray[np.int64]
+    frame_shape: tuple[int, int]
+    track_ids: npt.NDArray[np.int64] | None = None
+    timing_ms: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.labels)
+        lengths = {"scores": len(self.scores), "boxes": len(self.boxes), "crops": len(self.crops)}
+        lengths["crop_boxes"] = len(self.crop_boxes)
+        if self.track_ids is not None:
+            lengths["track_ids"] = len(self.track_ids)
+        wrong = {name: length for name, length in lengths.items() if length != n}
+        if wrong:
+            raise ValueError(f"columns of Instances must have {n} rows like labels, got {wrong}")
+        for crop, (x1, y1, x2, y2) in zip(self.crops, self.crop_boxes.tolist(), strict=True):
+            if crop.shape != (y2 - y1, x2 - x1):
+                raise ValueError(f"a crop of shape {crop.shape} doesn't fit its crop box {[x1, y1, x2, y2]}")
+
+    @classmethod
+    def empty(cls, frame_shape: tuple[int, int]) -> Instances:
+        """No structure found in a frame of (H, W)."""
+        return cls(
+            labels=np.empty(0, np.int64),
+            scores=np.empty(0, np.float32),
+            boxes=np.empty((0, 4), np.float32),
+            crops=[],
+            crop_boxes=np.empty((0, 4), np.int64),
+            frame_shape=frame_shape,
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: Index) -> Instances:
+        """The rows chosen by a slice, a bool mask [N] or integer positions."""
+        rows = np.arange(len(self))[index]
+        return replace(
+            self,
+            labels=self.labels[rows],
+            scores=self.scores[rows],
+            boxes=self.boxes[rows],
+            crops=[self.crops[i] for i in rows],
+            crop_boxes=self.crop_boxes[rows],
+            track_ids=None if self.track_ids is None else self.track_ids[rows],
+        )
+
+    @property
+    def masks(self) -> npt.NDArray[np.bool_]:
+        """bool [N, H, W], built anew at each call."""
+        masks = np.zeros((len(self), *self.frame_shape), np.bool_)
+        for mask, crop, (x1, y1, x2, y2) in zip(masks, self.crops, self.crop_boxes.tolist(), strict=True):
+            mask[y1:y2, x1:x2] = crop
+        return masks

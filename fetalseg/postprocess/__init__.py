@@ -1,0 +1,1 @@
+"""Non-maximum suppression, mask assembly and what ties them together, in NumPy, once for every engine."""

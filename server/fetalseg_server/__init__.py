@@ -1,0 +1,1 @@
+"""The streaming service: frames in over WebSocket, structures out before the next frame arrives."""
