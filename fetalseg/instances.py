@@ -82,7 +82,7 @@ class Instances:
 
     @property
     def masks(self) -> npt.NDArray[np.bool_]:
-        """bool [N, H, W], built anew at each call."""
+        """All masks, bool [N, H, W], built anew at each call."""
         masks = np.zeros((len(self), *self.frame_shape), np.bool_)
         for mask, crop, (x1, y1, x2, y2) in zip(masks, self.crops, self.crop_boxes.tolist(), strict=True):
             mask[y1:y2, x1:x2] = crop

@@ -80,14 +80,14 @@ class FrameGeometry:
         offset = np.array([left, top, left, top], np.float32)
         factor = np.array([1 / sx, 1 / sy, 1 / sx, 1 / sy], np.float32)
         limit = np.array([width, height, width, height], np.float32)
-        return np.clip((boxes - offset) * factor, 0, limit).astype(np.float32)
+        return np.asarray(np.clip((boxes - offset) * factor, 0, limit), np.float32)
 
     def boxes_to_input(self, boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Maps boxes [..., 4] from frame pixels to network-input pixels."""
         (sy, sx), (top, left) = self.scale, self.pad
         offset = np.array([left, top, left, top], np.float32)
         factor = np.array([sx, sy, sx, sy], np.float32)
-        return (boxes * factor + offset).astype(np.float32)
+        return np.asarray(boxes * factor + offset, np.float32)
 
 
 def prepare(

@@ -54,7 +54,7 @@ class Engine(ABC):
     def _run(self, images: npt.NDArray[np.uint8]) -> Candidates:
         """Runs checked images; float32 arrays that the caller may keep."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most runtimes have nothing to give back
         """Gives the runtime's memory back; `infer` must not be called afterwards."""
 
     def __enter__(self) -> Self:
