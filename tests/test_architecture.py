@@ -1,0 +1,102 @@
+"""Who may import whom, and what serving must not need."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+GROUND = {"anatomy", "errors", "frame", "instances", "candidates", "encoding"}
+
+# part of fetalseg: parts that it may import, besides its own
+MAY_IMPORT: dict[str, set[str]] = {
+    "anatomy": set(),
+    "errors": set(),
+    "frame": {"errors"},
+    "candidates": {"errors"},
+    "encoding": set(),
+    "instances": {"encoding"},
+    "preprocess": GROUND,
+    "model_file": {"errors", "preprocess"},
+    "postprocess": GROUND | {"preprocess"},
+    "engines": GROUND | {"preprocess", "model_file"},
+    "segmenter": GROUND | {"preprocess", "model_file", "postprocess", "engines"},
+    "views": GROUND,
+    "render": GROUND,
+    "phantom": GROUND,
+    "sources": GROUND | {"phantom"},
+    "model": GROUND | {"preprocess", "model_file"},
+    "data": GROUND | {"preprocess"},
+    "export": GROUND | {"preprocess", "model_file", "model"},
+    "training": GROUND | {"preprocess", "model_file", "model", "data", "postprocess"},
+    "evaluation": GROUND | {"preprocess", "model_file", "postprocess", "segmenter", "views", "sources"},
+}
+# Files that reach further than their part: only the torch engine reaches the network.
+EXCEPTIONS = {"engines/torch_engine.py": {"model", "export"}}
+TORCH_PARTS = {"model", "training", "export", "data"}
+PACKAGE = ROOT / "fetalseg"
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE)
+
+
+def part_of(path: Path) -> str:
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imported_names(path: Path) -> set[str]:
+    """Absolute names of everything a file imports, at any depth."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} uses a relative import"
+            names.add(node.module or "")
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_only_go_down(path: Path) -> None:
+    part = part_of(path)
+    names = imported_names(path)
+    assert not {n for n in names if n.split(".")[0] in ("fetalseg_server", "benchmarks")}, "the library imports the server"
+    if part == "cli":
+        return
+    allowed = MAY_IMPORT[part] | {part} | EXCEPTIONS.get(str(path.relative_to(PACKAGE)), set())
+    parts = {n.split(".")[1] for n in names if n.startswith("fetalseg.")}
+    parts = {p for p in parts if (PACKAGE / p).is_dir() or (PACKAGE / f"{p}.py").is_file()}
+    assert parts <= allowed, f"{part} imports {sorted(parts - allowed)}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_torch_is_imported_only_where_networks_are_made(path: Path) -> None:
+    names = {n.split(".")[0] for n in imported_names(path)}
+    if names & {"torch", "torchvision"}:
+        relative = str(path.relative_to(PACKAGE))
+        assert part_of(path) in TORCH_PARTS or relative == "engines/torch_engine.py"
+
+
+SERVING = """
+import sys
+import fetalseg, fetalseg.segmenter, fetalseg.engines, fetalseg.sources, fetalseg.render, fetalseg.views, fetalseg.phantom
+import fetalseg_server.app, fetalseg_server.worker, fetalseg_server.client
+from fetalseg.segmenter import Segmenter
+import numpy as np
+segmenter = Segmenter.load(sys.argv[1])
+segmenter.segment(np.zeros((480, 640), np.uint8))
+heavy = {"torch", "torchvision", "onnx", "matplotlib", "pycocotools", "scipy"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+def test_serving_needs_no_torch(tiny_model: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", SERVING, str(tiny_model)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
