@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["DataError", "EngineError", "FetalsegError", "FrameError", "MissingExtraError", "ModelFileError"]
+__all__ = [
+    "DataError",
+    "EngineError",
+    "FetalsegError",
+    "FrameError",
+    "FrameTooLargeError",
+    "MissingExtraError",
+    "ModelFileError",
+]
 
 
 class FetalsegError(Exception):
@@ -11,6 +19,10 @@ class FetalsegError(Exception):
 
 class FrameError(FetalsegError):
     """A frame or a source of frames can't be read: no image, truncated, unsupported, wrong size."""
+
+
+class FrameTooLargeError(FrameError):
+    """A frame has, or its header promises, more pixels than are allowed."""
 
 
 class ModelFileError(FetalsegError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fetalseg.errors import FrameError
+from fetalseg.errors import FrameError, FrameTooLargeError
 
 __all__ = ["MAX_PIXELS", "MAX_SIDE", "MIN_SIDE", "Frame", "check_pixels", "check_size"]
 
@@ -47,12 +47,13 @@ def check_size(height: int, width: int) -> None:
     """Refuses sizes that can't be a frame, before anything is allocated for them.
 
     Raises:
-        FrameError: a side below 16 or above 8192 px, or more than 16.8 million pixels.
+        FrameTooLargeError: a side above 8192 px, or more than 16.8 million pixels.
+        FrameError: a side below 16 px.
     """
     if min(height, width) < MIN_SIDE:
         raise FrameError(f"frame of {width}x{height} px is too small; expected at least {MIN_SIDE} px a side")
     if max(height, width) > MAX_SIDE or height * width > MAX_PIXELS:
-        raise FrameError(
+        raise FrameTooLargeError(
             f"frame of {width}x{height} px is too large; expected at most {MAX_SIDE} px a side and {MAX_PIXELS} pixels"
         )
 
