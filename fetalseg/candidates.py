@@ -42,8 +42,10 @@ class Candidates(NamedTuple):
         for name, values in self._asdict().items():
             if values.dtype != np.float32:
                 raise EngineError(f"candidate {name} are {values.dtype}; expected float32")
-            # A sum is finite only if all terms are: one pass, no boolean array.
-            if not np.isfinite(values.sum(dtype=np.float64)):
+            # A sum is finite only if all terms are: one pass, no boolean array. Plus and minus infinity would warn.
+            with np.errstate(invalid="ignore"):
+                total = values.sum(dtype=np.float64)
+            if not np.isfinite(total):
                 raise EngineError(f"the network returned {name} that are not finite")
 
     def frame(self, index: int) -> Candidates:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -10,9 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from fetalseg.candidates import Candidates
+from fetalseg.errors import ModelFileError
 from fetalseg.model_file import ModelFacts
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "usable_cores"]
+
+
+def usable_cores() -> int:
+    """How many cores this process may use: its affinity where the system has one, else all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Engine(ABC):
@@ -29,6 +40,22 @@ class Engine(ABC):
     facts: ModelFacts
     precision: str
     device: str
+
+    @classmethod
+    @abstractmethod
+    def load(cls, path: Path, *, precision: str | None = None, threads: int | None = None) -> Self:
+        """Loads a model file.
+
+        Args:
+            path: an existing file.
+            precision: what to compute in; None: the engine's choice.
+            threads: threads of one inference; None: `usable_cores`.
+
+        Raises:
+            ValueError: a precision that the engine hasn't got.
+            ModelFileError: not a model of ours, or one that the runtime can't load.
+            EngineError: this machine lacks what was asked for.
+        """
 
     def infer(self, images: npt.NDArray[np.uint8]) -> Candidates:
         """Runs the network.
@@ -53,6 +80,15 @@ class Engine(ABC):
     @abstractmethod
     def _run(self, images: npt.NDArray[np.uint8]) -> Candidates:
         """Runs checked images; float32 arrays that the caller may keep."""
+
+    @staticmethod
+    def _check_signature(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        """A file may carry our facts and still not end at candidates."""
+        if list(inputs) != ["images"] or not set(Candidates._fields) <= set(outputs):
+            raise ModelFileError(
+                f"{path.name} maps {', '.join(inputs)} to {', '.join(outputs)}; "
+                f"expected images to {', '.join(Candidates._fields)}"
+            )
 
     def close(self) -> None:  # noqa: B027 - most runtimes have nothing to give back
         """Gives the runtime's memory back; `infer` must not be called afterwards."""

@@ -1,0 +1,59 @@
+"""ONNX Runtime: runs everywhere, in the precision of the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from fetalseg.candidates import Candidates
+from fetalseg.engines.base import Engine, usable_cores
+from fetalseg.errors import EngineError, ModelFileError
+from fetalseg.model_file import ModelFacts, read_facts
+
+__all__ = ["OnnxRuntimeEngine"]
+
+_LOG_ERRORS_ONLY = 3
+
+
+class OnnxRuntimeEngine(Engine):
+    """A session on the processor. `infer` may be called from several threads."""
+
+    name = "onnxruntime"
+
+    def __init__(self, session: Any, facts: ModelFacts, threads: int) -> None:
+        self._session = session
+        self.facts = facts
+        self.precision = facts.precision
+        self.device = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+
+    @classmethod
+    def load(cls, path: Path, *, precision: str | None = None, threads: int | None = None) -> Self:
+        """See `Engine.load`; `precision` can only be that of the file."""
+        facts = read_facts(path)
+        if precision not in (None, facts.precision):
+            raise ValueError(f"onnxruntime computes {path.name} in {facts.precision}; {precision!r} can't be chosen")
+        threads = threads or usable_cores()
+        options = ort.SessionOptions()
+        options.log_severity_level = _LOG_ERRORS_ONLY
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Spinning threads burn the cores that decode and post-process the neighbouring frames.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the binding's exceptions have no common base of their own
+            raise ModelFileError(f"onnxruntime can't load {path.name}: {error}") from None
+        cls._check_signature(
+            path, [value.name for value in session.get_inputs()], [value.name for value in session.get_outputs()]
+        )
+        return cls(session, facts, threads)
+
+    def _run(self, images: npt.NDArray[np.uint8]) -> Candidates:
+        try:
+            return Candidates(*self._session.run(Candidates._fields, {"images": images}))
+        except Exception as error:  # see load
+            raise EngineError(f"onnxruntime failed: {error}") from None
