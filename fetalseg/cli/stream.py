@@ -1,0 +1,195 @@
+"""`fetalseg stream SOURCE ws://host:port/v1/stream`: a console in software that measures the service."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import itertools
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fetalseg.anatomy import STRUCTURES, structure
+from fetalseg.errors import MissingExtraError
+from fetalseg.frame import Frame
+from fetalseg.sources import open_source
+
+__all__ = ["add_arguments", "client_module", "encoded_frames", "run", "second_line", "summary"]
+
+# The library never imports the service; its command line reaches it by name.
+CONSOLE_MODULE = "fetalseg_server.console"
+CLIENT_MODULE = "fetalseg_server.client"
+OPTIONS_MODULE = "fetalseg_server.options"
+TOKEN_VARIABLE = "FETALSEG_TOKEN"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `fetalseg stream`."""
+    parser.add_argument(
+        "source", metavar="SOURCE", help="video, DICOM, image, folder, phantom, camera:0 or pydicom:NAME"
+    )
+    parser.add_argument("url", metavar="URL", help="ws://HOST:PORT/v1/stream")
+    parser.add_argument("--fps", type=_positive, default=25.0, help="frames a second, paced exactly (25)")
+    parser.add_argument("--seconds", type=_positive, help="stop after so long; by default when the source ends")
+    parser.add_argument("--loop", action="store_true", help="start over when the source ends")
+    parser.add_argument(
+        "--codec", choices=("jpeg", "png", "gray8", "rgb24"), default="jpeg", help="how frames travel (jpeg)"
+    )
+    parser.add_argument("--quality", type=_jpeg_quality, default=90, help="of JPEG, 1..100 (90)")
+    parser.add_argument("--resize", type=_size, metavar="WxH", help="send frames of this size")
+    parser.add_argument("--masks", choices=("polygon", "rle", "labelmap", "none"), default="polygon", help="(polygon)")
+    parser.add_argument("--deadline-ms", type=_positive, help="the server skips frames that are older")
+    parser.add_argument("--min-score", type=float, help="0..1; by default the model's own")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of the run here")
+    parser.epilog = f"A server's token is read from the environment variable {TOKEN_VARIABLE}."
+
+
+def run(args: argparse.Namespace) -> int:
+    """Streams, prints a line a second and a summary; 1 where no frame was answered."""
+    console_module = client_module(CONSOLE_MODULE)
+    options = importlib.import_module(OPTIONS_MODULE).SessionOptions(
+        codec=args.codec, masks=args.masks, deadline_ms=args.deadline_ms, min_score=args.min_score
+    )
+    console = Console(highlight=False)
+    seconds = itertools.count(1)
+    with open_source(args.source) as source:
+
+        def read() -> Iterator[Any]:
+            return encoded_frames(source, codec=args.codec, quality=args.quality, size=args.resize)
+
+        figures = asyncio.run(
+            console_module.run_console(
+                args.url,
+                console_module.looped(read) if args.loop else read(),
+                fps=args.fps,
+                seconds=args.seconds,
+                token=os.environ.get(TOKEN_VARIABLE),
+                options=options,
+                on_second=lambda figures: console.print(second_line(next(seconds), figures), soft_wrap=True),
+            )
+        )
+    console.print(summary(figures, title=f"{args.source} at {args.fps:g} FPS for {figures.elapsed_s:.1f} s"))
+    if args.json:
+        args.json.write_text(json.dumps({"schema": 1, "fps": args.fps, **figures.to_json()}, indent=2) + "\n")
+    if figures.answered == 0:
+        print("fetalseg stream: no frame was answered with a result", file=sys.stderr)
+        return 1
+    return 0
+
+
+def client_module(name: str) -> Any:
+    """A module of the service by name.
+
+    Raises:
+        MissingExtraError: the extra `server` is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), "server") from None
+
+
+def encoded_frames(
+    source: Iterable[Frame], *, codec: str, quality: int, size: tuple[int, int] | None = None, title: str = ""
+) -> Iterator[Any]:
+    """The frames of a source as they travel.
+
+    Args:
+        source: of frames.
+        codec: "jpeg", "png", "gray8" or "rgb24".
+        quality: of JPEG.
+        size: (width, height) to resize to, or None.
+        title: for the person at the console.
+
+    Yields:
+        `fetalseg_server.client.EncodedFrame`; the first of a source is marked as a discontinuity.
+    """
+    client = client_module(CLIENT_MODULE)
+    for index, frame in enumerate(source):
+        pixels = frame.pixels
+        if size and (pixels.shape[1], pixels.shape[0]) != size:
+            shrinks = size[0] * size[1] < pixels.shape[0] * pixels.shape[1]
+            interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+            pixels = np.asarray(cv2.resize(pixels, size, interpolation=interpolation), np.uint8)
+        encoded = client.encode_frame(pixels, codec, quality=quality)
+        yield replace(encoded, discontinuity=index == 0, source=title)
+
+
+def second_line(second: int, figures: Any) -> Text:
+    """One line on one second."""
+    latency = figures.latency
+    line = Text(f"{second:4d} s  ")
+    if figures.source:
+        line.append(f"{figures.source:<10} ", style="cyan")
+    line.append(f"sent {figures.sent:2d}  answered {figures.answered:2d}  ")
+    if latency:
+        line.append(
+            f"p50 {latency.p50:5.1f}  p95 {latency.p95:5.1f}  p99 {latency.p99:5.1f}  max {latency.max:5.1f} ms  "
+        )
+    else:
+        line.append("no result  ", style="yellow")
+    for word, count in (*sorted(figures.skipped.items()), ("dropped here", figures.dropped), ("late", figures.late)):
+        if count:
+            line.append(f"{word} {count}  ", style="yellow")
+    line.append(", ".join(_in_id_order(figures.structures)) or "nothing found", style="dim")
+    return line
+
+
+def summary(figures: Any, *, title: str) -> Table:
+    """The figures of a whole run as a table of two columns."""
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    table.add_row("frames sent", f"{figures.sent} ({figures.sent / max(figures.elapsed_s, 1e-9):.1f} a second)")
+    share = 100 * figures.answered / figures.sent if figures.sent else 0.0
+    table.add_row("answered with a result", f"{figures.answered} ({share:.1f} %)")
+    latency = figures.latency
+    if latency:
+        words = f"p50 {latency.p50:.1f}, p95 {latency.p95:.1f}, p99 {latency.p99:.1f}, max {latency.max:.1f} ms"
+        table.add_row("latency", words)
+    skips = ", ".join(f"{reason} {count}" for reason, count in sorted(figures.skipped.items()))
+    table.add_row("skipped by the server", skips or "0")
+    table.add_row("dropped at the source", f"{figures.dropped} (window full)")
+    if figures.late:
+        table.add_row("source too late", str(figures.late))
+    if figures.views:
+        table.add_row("views", ", ".join(f"{name} {count}" for name, count in figures.views.most_common()))
+    seen = [f"{structure(name).title} {figures.structures[name]}" for name in _in_id_order(figures.structures)]
+    table.add_row(f"structures seen ({len(seen)} of {len(STRUCTURES)})", ", ".join(seen) or "none")
+    return table
+
+
+def _in_id_order(names: Iterable[str]) -> list[str]:
+    return sorted(names, key=lambda name: structure(name).id)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
+    return value
+
+
+def _jpeg_quality(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"expected a whole number within 1..100, got {text}")
+    return value
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT such as 640x480, got {text}")
+    return int(width), int(height)

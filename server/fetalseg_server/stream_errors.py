@@ -1,0 +1,48 @@
+"""How a stream fails, in plain words."""
+
+from __future__ import annotations
+
+from fetalseg.errors import FetalsegError
+
+__all__ = ["ConnectionFailedError", "StreamError", "close_in_words"]
+
+_CLOSE_WORDS = {
+    1000: "the session has ended",
+    1001: "the server is shutting down",
+    1006: "the connection broke off",
+    1008: "the server does not accept the token",
+    1009: "a message was larger than the server accepts",
+    1011: "the server met an internal error",
+    1012: "the server is restarting",
+    4000: "the server reports a protocol error",
+    4001: "the server did not receive the greeting in time",
+    4002: "the session was idle for too long",
+    4003: "the server has no capacity for another session",
+    4004: "the answers were read too slowly",
+    4005: "more messages were sent than the server allows",
+}
+
+
+class StreamError(FetalsegError):
+    """The session ended, or an option was refused; the text says why in plain words.
+
+    Args:
+        message: for a person to read.
+        code: word of the server's `error` message, "" where none came.
+        close_code: of the WebSocket, None while it is open.
+    """
+
+    def __init__(self, message: str, *, code: str = "", close_code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.close_code = close_code
+
+
+class ConnectionFailedError(StreamError):
+    """No session came about: nobody listens, no stream endpoint, no greeting."""
+
+
+def close_in_words(close_code: int | None) -> str:
+    """What a WebSocket close code means; None, a connection that broke off without one."""
+    code = close_code or 1006
+    return _CLOSE_WORDS.get(code, f"the connection was closed with code {code}")
