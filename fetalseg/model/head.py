@@ -59,7 +59,7 @@ class Head(nn.Module):
         x = self.tower(level)
         maps = (self.classes(x), self.boxes(x), self.masks(x))
         # [B, anchors * depth, rows, columns] -> [B, rows * columns * anchors, depth]
-        flat = [m.permute(0, 2, 3, 1).reshape(len(m), -1, d) for m, d in zip(maps, self.depths, strict=True)]
+        flat = [m.permute(0, 2, 3, 1).reshape(m.shape[0], -1, d) for m, d in zip(maps, self.depths, strict=True)]
         return HeadOutput(flat[0], flat[1], torch.tanh(flat[2]))
 
 
