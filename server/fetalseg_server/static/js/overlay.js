@@ -1,0 +1,181 @@
+/**
+ * Draws one frame with the structures found in it. Pure drawing: everything comes in by arguments.
+ *
+ * @typedef {object} Instance as the server sends it
+ * @property {string} structure
+ * @property {number} score 0..1
+ * @property {[number, number, number, number]} box x1, y1, x2, y2 in pixels of the frame that was sent
+ * @property {number[][]} [polygon] rings x, y, x, y, ...
+ * @property {number | null} [track_id]
+ *
+ * @typedef {object} Look
+ * @property {number} opacity 0..1 of everything drawn over the frame
+ * @property {boolean} contours
+ * @property {boolean} labels
+ *
+ * @typedef {{x: number, y: number, width: number, height: number}} Rectangle
+ */
+import { cssColor, structureNamed } from "./anatomy.js";
+
+const FILL_SHARE = 0.22; // fill opacity for a full overlay: the speckle beneath stays readable
+const TAG_HEIGHT = 20; // CSS px, as all measures below
+const TAG_GAP = 5;
+const TAG_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif";
+const NARROW = 520; // px; frames shown smaller than this get smaller letters
+const SMALL_SHARE = 0.06; // of the frame: tags keep off the boxes of structures up to this size
+
+/** Side on which a structure's tag was last drawn, so that tags do not jump between frames. @type {Map<string, number>} */
+const lastSides = new Map();
+
+/**
+ * Where a frame lies when it fills the canvas as far as its shape allows.
+ *
+ * @param {{width: number, height: number}} frame
+ * @param {number} width of the canvas, CSS px
+ * @param {number} height
+ * @returns {Rectangle & {scale: number}}
+ */
+export function fit(frame, width, height) {
+  const scale = Math.min(width / frame.width, height / frame.height);
+  const shown = { width: frame.width * scale, height: frame.height * scale };
+  return { x: (width - shown.width) / 2, y: (height - shown.height) / 2, ...shown, scale };
+}
+
+/**
+ * @param {CanvasRenderingContext2D} context in CSS px
+ * @param {ImageBitmap} bitmap
+ * @param {Rectangle} area
+ */
+export function drawPicture(context, bitmap, area) {
+  context.imageSmoothingEnabled = true;
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, area.x, area.y, area.width, area.height);
+}
+
+/**
+ * @param {CanvasRenderingContext2D} context in CSS px
+ * @param {Instance[]} instances
+ * @param {Rectangle} area of the frame on the canvas
+ * @param {number} scale canvas px per pixel of the instances' coordinates
+ * @param {Look} look
+ */
+export function drawInstances(context, instances, area, scale, look) {
+  context.save();
+  context.beginPath();
+  context.rect(area.x, area.y, area.width, area.height);
+  context.clip();
+  const byArea = [...instances].sort((a, b) => boxArea(b) - boxArea(a)); // small structures end up on top
+  if (look.contours) for (const instance of byArea) drawContour(context, instance, area, scale, look.opacity);
+  if (look.labels) drawTags(context, byArea, area, scale);
+  context.restore();
+}
+
+function drawContour(context, instance, area, scale, opacity) {
+  const path = new Path2D();
+  for (const ring of instance.polygon ?? []) {
+    for (let i = 0; i < ring.length; i += 2) {
+      const x = area.x + ring[i] * scale;
+      const y = area.y + ring[i + 1] * scale;
+      if (i === 0) path.moveTo(x, y);
+      else path.lineTo(x, y);
+    }
+    path.closePath();
+  }
+  const structure = structureNamed(instance.structure);
+  context.globalAlpha = opacity;
+  context.fillStyle = cssColor(structure, FILL_SHARE);
+  context.fill(path);
+  context.lineJoin = "round";
+  context.strokeStyle = "rgba(0, 0, 0, 0.55)"; // keeps a bright line readable on bright bone
+  context.lineWidth = 4;
+  context.stroke(path);
+  context.strokeStyle = cssColor(structure);
+  context.lineWidth = 2;
+  context.stroke(path);
+  context.globalAlpha = 1;
+}
+
+function drawTags(context, instances, area, scale) {
+  context.font = `600 ${area.width < NARROW ? 11 : 12}px ${TAG_FONT}`;
+  context.textBaseline = "middle";
+  const boxes = new Map(instances.map((instance) => [instance, boxOnCanvas(instance, area, scale)]));
+  const small = [...boxes.values()].filter((box) => box.width * box.height < SMALL_SHARE * area.width * area.height);
+  /** @type {Rectangle[]} */
+  const taken = [];
+  // By structure and place, so that the order in which tags claim their room is the same from frame to frame.
+  const order = [...instances].sort((a, b) => a.structure.localeCompare(b.structure) || a.box[0] - b.box[0]);
+  for (const instance of order) {
+    const structure = structureNamed(instance.structure);
+    const track = instance.track_id == null ? "" : ` #${instance.track_id}`;
+    const text = `${structure.title}${track}  ${Math.round(instance.score * 100)} %`;
+    const width = context.measureText(text).width + 20;
+    const tag = placeTag(instance.structure, boxes.get(instance), width, area, taken, small);
+    taken.push(tag);
+    context.fillStyle = "rgba(8, 11, 16, 0.78)";
+    context.beginPath();
+    context.roundRect(tag.x, tag.y, tag.width, tag.height, 4);
+    context.fill();
+    context.fillStyle = cssColor(structure);
+    context.fillRect(tag.x + 5, tag.y + 5, 4, tag.height - 10);
+    context.fillStyle = "#f2f5f9";
+    context.fillText(text, tag.x + 14, tag.y + tag.height / 2 + 0.5);
+  }
+}
+
+/**
+ * The first place around the box that lies in the frame, beginning with the side used last: off every small structure
+ * and every tag; else off the tags; else anywhere.
+ *
+ * @param {string} name of the structure
+ * @param {Rectangle} box of the instance on the canvas
+ * @param {number} width of the tag
+ * @param {Rectangle} area of the frame on the canvas
+ * @param {Rectangle[]} taken tags that are placed already
+ * @param {Rectangle[]} small boxes of small structures
+ * @returns {Rectangle}
+ */
+function placeTag(name, box, width, area, taken, small) {
+  const middle = box.x + box.width / 2 - width / 2;
+  const half = box.y + box.height / 2 - TAG_HEIGHT / 2;
+  const right = box.x + box.width + TAG_GAP;
+  const bottom = box.y + box.height + TAG_GAP;
+  const places = [
+    [middle, box.y - TAG_HEIGHT - TAG_GAP],
+    [middle, bottom],
+    [right, half],
+    [box.x - width - TAG_GAP, half],
+    [right, box.y - TAG_HEIGHT - TAG_GAP],
+    [right, bottom],
+    [middle, box.y + TAG_GAP + 3],
+    [middle, box.y + box.height - TAG_HEIGHT - TAG_GAP - 3],
+    [middle, half],
+  ].map(([x, y]) => ({ x: clamp(x, area.x + 2, area.x + area.width - width - 2), y, width, height: TAG_HEIGHT }));
+  const inside = (tag) => tag.y >= area.y + 2 && tag.y + TAG_HEIGHT <= area.y + area.height - 2;
+  const clear = (tag, obstacles) => !obstacles.some((other) => overlap(tag, other));
+  const last = lastSides.get(name) ?? 0;
+  const sides = [last, ...places.keys()];
+  const side =
+    sides.find((i) => inside(places[i]) && clear(places[i], taken) && clear(places[i], small)) ??
+    sides.find((i) => inside(places[i]) && clear(places[i], taken)) ??
+    sides.find((i) => inside(places[i])) ??
+    0;
+  lastSides.set(name, side);
+  return places[side];
+}
+
+/** @returns {Rectangle} */
+function boxOnCanvas({ box: [x1, y1, x2, y2] }, area, scale) {
+  return { x: area.x + x1 * scale, y: area.y + y1 * scale, width: (x2 - x1) * scale, height: (y2 - y1) * scale };
+}
+
+function overlap(a, b) {
+  return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
+}
+
+function clamp(value, least, most) {
+  return Math.max(least, Math.min(most, value));
+}
+
+function boxArea({ box: [x1, y1, x2, y2] }) {
+  return (x2 - x1) * (y2 - y1);
+}

@@ -1,0 +1,30 @@
+/** Saves the frame on screen, with what is drawn over it, as a PNG file. */
+import { drawInstances, drawPicture } from "./overlay.js";
+
+const LEAST_WIDTH = 960; // px; smaller frames are enlarged, so that names stay readable
+const FOOTER_HEIGHT = 28;
+
+/**
+ * @param {ImageBitmap} bitmap
+ * @param {import("./overlay.js").Instance[]} instances those that are drawn
+ * @param {number} scale pixels of the bitmap per pixel of the instances' coordinates
+ * @param {import("./overlay.js").Look} look
+ * @param {string} model name, for the footer
+ */
+export async function saveScreenshot(bitmap, instances, scale, look, model) {
+  const enlarged = Math.max(1, Math.ceil(LEAST_WIDTH / bitmap.width));
+  const area = { x: 0, y: 0, width: bitmap.width * enlarged, height: bitmap.height * enlarged };
+  const canvas = new OffscreenCanvas(area.width, area.height + FOOTER_HEIGHT);
+  const context = canvas.getContext("2d", { alpha: false });
+  drawPicture(context, bitmap, area);
+  drawInstances(context, instances, area, scale * enlarged, look);
+  context.fillStyle = "#f0b429";
+  context.font = "13px system-ui, sans-serif";
+  context.textBaseline = "middle";
+  context.fillText(`fetalseg ${model} · Research use only. Not a medical device.`, 10, area.height + FOOTER_HEIGHT / 2);
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await canvas.convertToBlob({ type: "image/png" }));
+  link.download = `fetalseg-${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}.png`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
