@@ -27,8 +27,10 @@ _TYPES = {"fp32": ov.Type.f32, "bf16": ov.Type.bf16}
 class OpenVinoEngine(Engine):
     """A model compiled for one frame; a batch runs frame by frame.
 
-    One frame after another costs a processor no more than a batch does, and a static shape is compiled to faster code
-    than a dynamic one. `infer` may be called from several threads; they take turns.
+    That is the fastest on a processor: four frames of fetalseg-s take 46 ms one after another, 51 ms as a static batch
+    and 76 ms in a graph of dynamic shape, where one frame takes 16 ms instead of 12 (bf16, two cores).
+
+    `infer` may be called from several threads; they take turns.
     """
 
     name = "openvino"

@@ -1,0 +1,44 @@
+"""Model files that tests of several parts run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fetalseg.errors import ModelFileError
+from fetalseg.model_file import find_model
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained `fetalseg-test` network: input 96 x 64, gray, a few thousand weights."""
+    torch = pytest.importorskip("torch", reason="making a model needs the extra train")
+    from fetalseg.model import Yolact, variant
+    from fetalseg.model.checkpoint import save_checkpoint
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Yolact(variant("fetalseg-test")).eval()
+    path = tmp_path_factory.mktemp("checkpoint") / "fetalseg-test.safetensors"
+    save_checkpoint(path, network, {"training_data": ["none"], "licence": "Apache-2.0"})
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The exported file of `tiny_checkpoint`."""
+    from fetalseg.export import export_onnx
+
+    path = tmp_path_factory.mktemp("models") / "fetalseg-test.onnx"
+    export_onnx(tiny_checkpoint, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def default_model() -> Path:
+    """The file behind the name `fetalseg-s`."""
+    try:
+        return find_model("fetalseg-s")
+    except ModelFileError as error:
+        pytest.skip(str(error))
