@@ -1,0 +1,1 @@
+"""Annotated frames: COCO files, splits, augmentation. NumPy and OpenCV only."""

@@ -1,0 +1,59 @@
+"""Which images are held out of training, decided once and for all by a hash.
+
+The unit is the patient where the set names one, else the image. A hash of the unit's name decides, so the split does
+not depend on the order of the file, on the machine or on images added later. In the set of mid-sagittal NT frames no
+patient is named; neighbouring frame numbers there are no more alike than frames picked at random (correlation of
+32 x 24 thumbnails: median 0.31 against 0.29, highest of all 400,000 pairs 0.87), so a split by image does not put
+near copies of training frames into the held-out part. The same fetus may still be on both sides: figures by image
+are optimistic and are printed as such.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from fetalseg.data.coco import CocoSet
+
+__all__ = ["Split", "split_set"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Image ids of the two parts, in the order of the file.
+
+    Attributes:
+        train: may be learnt from.
+        held_out: never learnt from.
+        unit: "patient" or "image".
+    """
+
+    train: tuple[int, ...]
+    held_out: tuple[int, ...]
+    unit: str
+
+
+def split_set(source: CocoSet, share: float, salt: str = "fetalseg") -> Split:
+    """Holds out about `share` of the patients (or images, where no patient is named).
+
+    Args:
+        source: the set.
+        share: 0 <= share < 1.
+        salt: another word gives another split.
+
+    Raises:
+        ValueError: a share outside [0, 1).
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"the held-out share must lie in [0, 1), got {share}")
+    by_patient = all(image.patient is not None for image in source.images)
+    train, held_out = [], []
+    for image in source.images:
+        unit = image.patient if by_patient and image.patient is not None else image.path.name
+        (held_out if _fraction(f"{salt}:{unit}") < share else train).append(image.id)
+    return Split(tuple(train), tuple(held_out), "patient" if by_patient else "image")
+
+
+def _fraction(text: str) -> float:
+    """A number in [0, 1), uniform over texts and always the same for one text."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
