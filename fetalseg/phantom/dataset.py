@@ -1,0 +1,171 @@
+"""Writes synthetic frames as a COCO data set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from fetalseg.anatomy import VIEWS, coco_categories, structure, view
+from fetalseg.errors import DataError
+from fetalseg.phantom.cine import VIEW_ORDER, cine, examined
+from fetalseg.phantom.examination import Examination, draw_examination
+from fetalseg.phantom.frames import PhantomFrame, make_frame
+from fetalseg.phantom.motion import draw_moment
+from fetalseg.rle import compressed_runs, run_lengths
+
+__all__ = ["FRAMES_PER_PATIENT", "VIEW_SHARES", "still", "write_dataset"]
+
+FRAMES_PER_PATIENT = 6
+# Shares of the views in the test set of Hong et al., Table 3
+VIEW_SHARES = {"head": 195, "neck": 199, "thorax": 93, "abdomen": 170, "extremity": 153, "spine": 147}
+
+_DEFAULT_SIZE = (640, 432)
+
+
+def still(
+    index: int, seed: int, *, height: int, width: int, views: Sequence[str] | None = None
+) -> tuple[PhantomFrame, Examination, str]:
+    """Frame number `index` of a data set: the frame, its examination and the patient's name.
+
+    It depends on its arguments alone, so that frames can be made in any order.
+    """
+    patient = index // FRAMES_PER_PATIENT
+    examination = draw_examination(np.random.default_rng([seed, 0, patient]))
+    choice = np.random.default_rng([seed, 1, index])
+    names = list(views) if views is not None else list(VIEW_SHARES)
+    shares = np.array([VIEW_SHARES[name] for name in names], np.float64)
+    name = names[int(choice.choice(len(names), p=shares / shares.sum()))]
+    frame = make_frame(
+        name,
+        examination,
+        plan=np.random.SeedSequence([seed, 2, index]),
+        speckle=np.random.default_rng([seed, 3, index]),
+        motion=draw_moment(choice),
+        height=height,
+        width=width,
+    )
+    return frame, examination, f"phantom-{seed}-{patient:05d}"
+
+
+def write_dataset(
+    out_dir: Path | str,
+    *,
+    frames: int,
+    seed: int,
+    size: tuple[int, int] = _DEFAULT_SIZE,
+    views: Sequence[str] | None = None,
+    moving: bool = False,
+    on_frame: Callable[[], None] | None = None,
+) -> Path:
+    """Writes `instances.json` and `images/*.png`; the same arguments give the same bytes.
+
+    Args:
+        out_dir: made if it doesn't exist.
+        frames: how many.
+        seed: 0 or more; other seeds give other patients.
+        size: (width, height) of the frames, px.
+        views: the views to draw; None for all six, stills in the shares of `VIEW_SHARES`.
+        moving: write one cine of one fetus instead of stills of many.
+        on_frame: called after each frame, for a progress bar.
+
+    Returns:
+        The path of `instances.json`.
+
+    Raises:
+        ValueError: fewer than 1 frame, a negative seed, a size outside of 64..4096 px, or an unknown view.
+        DataError: `out_dir` is a file or can't be written.
+    """
+    _check(frames, seed, size, views)
+    folder = Path(out_dir)
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    try:
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+        for index, (frame, examination, patient) in enumerate(_made(frames, seed, size, views, moving)):
+            file_name = f"phantom_{seed}_{index:06d}.png"
+            (folder / "images" / file_name).write_bytes(cv2.imencode(".png", frame.pixels)[1].tobytes())
+            images.append(_image_record(index + 1, file_name, frame, examination, patient))
+            annotations.extend(_annotation_records(frame, index + 1, len(annotations) + 1))
+            if on_frame is not None:
+                on_frame()
+        info = {"description": "Synthetic first-trimester frames with exact masks", "seed": seed}
+        document = {"info": info, "categories": coco_categories(), "images": images, "annotations": annotations}
+        path = folder / "instances.json"
+        path.write_text(json.dumps(document), encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"can't write to {error.filename or folder}: {error.strerror}") from error
+    return path
+
+
+def _made(
+    frames: int, seed: int, size: tuple[int, int], views: Sequence[str] | None, moving: bool
+) -> Iterator[tuple[PhantomFrame, Examination, str]]:
+    width, height = size
+    if not moving:
+        for index in range(frames):
+            yield still(index, seed, height=height, width=width, views=views)
+        return
+    shown = VIEW_ORDER if views is None else views
+    examination = examined(seed)
+    for frame in cine(frames=frames, seed=seed, height=height, width=width, views=shown):
+        yield frame, examination, f"phantom-{seed}-cine"
+
+
+def _check(frames: int, seed: int, size: tuple[int, int], views: Sequence[str] | None) -> None:
+    if frames < 1:
+        raise ValueError(f"the number of frames must be at least 1, got {frames}")
+    if seed < 0:
+        raise ValueError(f"the seed must be 0 or more, got {seed}")
+    if not all(64 <= side <= 4096 for side in size):
+        raise ValueError(f"the size of a frame must be 64 to 4096 px a side, got {size[0]}x{size[1]}")
+    if views is not None:
+        if not views:
+            raise ValueError(f"no view given; expected some of {', '.join(v.name for v in VIEWS)}")
+        for name in views:
+            view(name)
+
+
+def _image_record(
+    image_id: int, file_name: str, frame: PhantomFrame, examination: Examination, patient: str
+) -> dict[str, Any]:
+    height, width = frame.pixels.shape
+    return {
+        "id": image_id,
+        "file_name": file_name,
+        "width": width,
+        "height": height,
+        "annotated_category_ids": [structure(name).id for name in frame.annotated],
+        "visible_category_ids": [structure(name).id for name in frame.visible],
+        "view": frame.view,
+        "patient": patient,
+        "spacing_mm": [round(side, 6) for side in frame.spacing_mm],
+        "pixel_size_mm": round(frame.spacing_mm[0], 6),
+        "probe": examination.probe,
+        "crl_mm": round(examination.crl_mm, 2),
+        "source": "phantom",
+    }
+
+
+def _annotation_records(frame: PhantomFrame, image_id: int, first_id: int) -> list[dict[str, Any]]:
+    records = []
+    for name, mask, ignored in zip(frame.names, frame.masks, frame.ignored, strict=True):
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        x, y, right, bottom = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+        lengths = run_lengths(mask[y:bottom, x:right], (x, y), mask.shape)
+        records.append(
+            {
+                "id": first_id + len(records),
+                "image_id": image_id,
+                "category_id": structure(name).id,
+                "segmentation": {"size": list(mask.shape), "counts": compressed_runs(lengths)},
+                "bbox": [x, y, right - x, bottom - y],
+                "area": int(mask.sum()),
+                "iscrowd": int(ignored),
+            }
+        )
+    return records

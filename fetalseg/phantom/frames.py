@@ -1,0 +1,136 @@
+"""One synthetic frame: draws a sector, a plane and its surroundings, scans them, and keeps what is known about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+import numpy.typing as npt
+
+from fetalseg.anatomy import VIEWS, structure_names, view
+from fetalseg.phantom.acoustics import scan
+from fetalseg.phantom.examination import Examination
+from fetalseg.phantom.motion import Motion
+from fetalseg.phantom.overlays import draw_overlays
+from fetalseg.phantom.scanner import draw_sector
+from fetalseg.phantom.scene import Scene, Shape
+from fetalseg.phantom.views import abdomen, extremity, head, neck, spine, thorax
+
+__all__ = ["PhantomFrame", "make_frame"]
+
+_MODULES: dict[str, ModuleType] = {
+    "head": head,
+    "neck": neck,
+    "thorax": thorax,
+    "abdomen": abdomen,
+    "extremity": extremity,
+    "spine": spine,
+}
+# Structures that may be visible in a view and aren't annotated there: an annotator of this view leaves them unknown.
+_UNKNOWN: dict[str, frozenset[str]] = {
+    "head": frozenset({"spine"}),
+    "neck": frozenset({"heart", "stomach"}),
+    "thorax": frozenset({"stomach"}),
+    "abdomen": frozenset({"heart"}),
+    "extremity": frozenset({"spine", "heart", "stomach"}),
+    "spine": frozenset({*next(v for v in VIEWS if v.name == "extremity").annotated, "heart", "stomach"}),
+}
+_SEEN_SHARE = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class PhantomFrame:
+    """A synthetic frame with exact masks.
+
+    Attributes:
+        pixels: uint8 gray [H, W].
+        spacing_mm: size of a pixel (y, x).
+        view: name of the view.
+        names: structure of each instance [N].
+        masks: bool [N, H, W], what is visible of each instance.
+        ignored: bool [N]; an instance that lies mostly outside of the frame: neither right nor wrong to find it.
+        annotated: names of the structures about which the frame says everything: labelled, or absent.
+        visible: names of the structures that are visible, labelled or not.
+        timestamp_ms: time in a cine, 0 in a still.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    spacing_mm: tuple[float, float]
+    view: str
+    names: tuple[str, ...]
+    masks: npt.NDArray[np.bool_]
+    ignored: npt.NDArray[np.bool_]
+    annotated: tuple[str, ...]
+    visible: tuple[str, ...]
+    timestamp_ms: float = 0.0
+
+
+def make_frame(
+    view_name: str,
+    examination: Examination,
+    *,
+    plan: np.random.SeedSequence,
+    speckle: np.random.Generator,
+    motion: Motion,
+    height: int,
+    width: int,
+    timestamp_ms: float = 0.0,
+) -> PhantomFrame:
+    """Draws and scans one frame.
+
+    Args:
+        view_name: one of the six views.
+        examination: the fetus and the scanner.
+        plan: decides everything that stays the same while a probe is held still; equal plans, equal anatomy.
+        speckle: source of the speckle and the noise.
+        motion: where fetus and probe have moved to.
+        height: px.
+        width: px.
+        timestamp_ms: kept with the frame.
+
+    Raises:
+        ValueError: no such view.
+    """
+    known = view(view_name)
+    module = _MODULES[view_name]
+    placing, painting, texture, writing = (np.random.default_rng(child) for child in _children(plan, 4))
+    width_mm = float(module.field_mm(examination, placing))
+    sector = draw_sector(placing, examination, height, width, width_mm)
+    scene = Scene(sector, painting)
+    module.paint(scene, examination, painting, motion)
+    picture = np.clip(np.rint(scan(scene, examination.console, speckle, texture)), 0, 255).astype(np.uint8)
+    targets = [shape.mask for shape in scene.shapes if shape.name in known.tested]
+    hidden = draw_overlays(picture, sector, writing, targets)
+    kept, ignored = _kept(scene.shapes, sector.inside & ~hidden)
+    visible = {shape.name for shape in kept} | scene.seen
+    only_ignored = visible - scene.seen - {s.name for s, lost in zip(kept, ignored, strict=True) if not lost}
+    annotated = set(structure_names()) - _UNKNOWN[view_name] - (scene.seen - set(known.annotated)) - only_ignored
+    return PhantomFrame(
+        pixels=picture,
+        spacing_mm=(sector.mm_per_px, sector.mm_per_px),
+        view=view_name,
+        names=tuple(shape.name for shape in kept),
+        masks=np.array([shape.mask for shape in kept], np.bool_).reshape(len(kept), height, width),
+        ignored=np.array(ignored, np.bool_),
+        annotated=tuple(name for name in structure_names() if name in annotated),
+        visible=tuple(name for name in structure_names() if name in visible),
+        timestamp_ms=timestamp_ms,
+    )
+
+
+def _children(plan: np.random.SeedSequence, count: int) -> list[np.random.SeedSequence]:
+    """Child seeds that don't depend on how often they have been asked for, unlike `SeedSequence.spawn`."""
+    return [np.random.SeedSequence(plan.entropy, spawn_key=(*plan.spawn_key, index)) for index in range(count)]
+
+
+def _kept(shapes: list[Shape], shown: npt.NDArray[np.bool_]) -> tuple[list[Shape], list[bool]]:
+    """The shapes cut to what is shown, and which of them are shown by less than 30 %."""
+    kept, ignored = [], []
+    for shape in shapes:
+        mask = shape.mask & shown
+        area = int(mask.sum())
+        if area >= 12:
+            kept.append(Shape(shape.name, mask, shape.whole_px))
+            ignored.append(area < _SEEN_SHARE * shape.whole_px)
+    return kept, ignored

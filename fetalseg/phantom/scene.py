@@ -1,0 +1,223 @@
+"""What lies in the image plane: maps of echo level, loss and mirror-like echoes, and the outlines that are labelled.
+
+Everything is drawn in the frame's own pixels, in the order of a painter: later shapes hide earlier ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from fetalseg.phantom.scanner import Map, Sector
+from fetalseg.phantom.shapes import Points, Pose, polygon_area, resample
+
+__all__ = ["BLOOD", "FLUID", "MUSCLE", "SOFT", "UTERUS", "Loss", "Painter", "Scene", "Shape", "coverage"]
+
+Loss = float
+# attenuation, dB/cm/MHz one way
+FLUID: Loss = 0.002
+BLOOD: Loss = 0.15
+SOFT: Loss = 0.5
+UTERUS: Loss = 0.8
+MUSCLE: Loss = 0.7
+BONE: Loss = 15.0
+
+_SPECULAR_FLOOR = 0.08
+_PERIOD_MM = 2.5  # length over which a mirror-like line changes its brightness by itself
+_SUBPIXEL_BITS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """One labelled structure.
+
+    Attributes:
+        name: the structure.
+        mask: bool [H, W], what is seen of it.
+        whole_px: its area with the parts outside of the frame, in pixels.
+    """
+
+    name: str
+    mask: npt.NDArray[np.bool_]
+    whole_px: float
+
+
+@dataclass(eq=False)
+class Scene:
+    """The image plane under the probe.
+
+    Attributes:
+        sector: the frame's geometry.
+        rng: for the small irregularities of what is drawn.
+        level: echo level in dB against fetal soft tissue, [H, W].
+        texture: how uneven the tissue is, dB, [H, W].
+        loss: attenuation in dB/cm/MHz, [H, W].
+        mirror: amplitude of mirror-like echoes, 1 is the level of soft tissue, [H, W].
+        shapes: what is labelled, in the order of drawing.
+        seen: names of structures that are visible and not labelled.
+    """
+
+    sector: Sector
+    rng: np.random.Generator
+    level: Map = field(init=False)
+    texture: Map = field(init=False)
+    loss: Map = field(init=False)
+    mirror: Map = field(init=False)
+    shapes: list[Shape] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        size = self.sector.height, self.sector.width
+        self.level = np.full(size, -4.0, np.float32)
+        self.texture = np.full(size, 2.5, np.float32)
+        self.loss = np.full(size, SOFT, np.float32)
+        self.mirror = np.zeros(size, np.float32)
+
+    def at(self, pose: Pose) -> Painter:
+        """A painter whose millimetres are put into the frame by `pose`."""
+        return Painter(self, pose)
+
+    def tissue(self, outline: Points, level: float, loss: Loss, texture: float, blur_mm: float) -> None:
+        """Fills an outline (frame mm) and hides what was there."""
+        found = coverage(outline / self.sector.mm_per_px, self.level.shape)
+        if found is None:
+            return
+        rows, columns, part = found
+        if blur_mm > 0:
+            part = cv2.GaussianBlur(part, (0, 0), blur_mm / self.sector.mm_per_px)
+        for image, value in ((self.level, level), (self.texture, texture), (self.loss, loss), (self.mirror, 0.0)):
+            crop = image[rows, columns]
+            crop += part * (np.float32(value) - crop)
+
+    def line(self, curve: Points, level: float, width_mm: float, power: float, bone: float) -> None:
+        """Draws a mirror-like line (frame mm) after the specular law.
+
+        Args:
+            curve: points [N, 2].
+            level: dB where the beam meets the line head on.
+            width_mm: its thickness.
+            power: exponent n of |cos a|^n, a between beam and normal; 0 for a line that scatters evenly.
+            bone: share of bone in its thickness, 0..1; it casts a shadow.
+        """
+        px = self.sector.mm_per_px
+        curve = resample(curve, max(0.35, 2.5 * px))
+        along = np.diff(curve, axis=0)
+        length = np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-9)
+        normal = np.stack([-along[:, 1], along[:, 0]], axis=1) / length[:, None]
+        beam = self.sector.beam_directions((curve[1:] + curve[:-1]) / 2)
+        cos = np.abs((normal * beam).sum(axis=1))
+        amplitude = 10.0 ** (level / 20.0) * np.maximum(cos**power, _SPECULAR_FLOOR)
+        amplitude *= 10.0 ** (self._uneven(float(length.sum()), len(length)) / 20.0)
+        self._quads(curve, normal, width_mm, amplitude.astype(np.float32), bone)
+
+    def _uneven(self, length_mm: float, count: int) -> npt.NDArray[np.float64]:
+        """Smooth random dB [count] along a line: no real line is evenly bright."""
+        knots = self.rng.normal(0.0, 2.5, size=max(2, int(length_mm / _PERIOD_MM) + 2))
+        return np.interp(np.linspace(0, len(knots) - 1, count), np.arange(len(knots)), knots)
+
+    def _quads(self, curve: Points, normal: Points, width_mm: float, values: Map, bone: float) -> None:
+        px, factor = self.sector.mm_per_px, 2
+        height, width = self.level.shape
+        low = np.floor((curve.min(axis=0) - width_mm) / px).astype(int)
+        high = np.ceil((curve.max(axis=0) + width_mm) / px).astype(int) + 1
+        x0, y0 = max(int(low[0]), 0), max(int(low[1]), 0)
+        x1, y1 = min(int(high[0]), width), min(int(high[1]), height)
+        if x0 >= x1 or y0 >= y1:
+            return
+        canvas = np.zeros(((y1 - y0) * factor, (x1 - x0) * factor), np.float32)
+        # a filled polygon covers the pixels under its edge too, half a pixel on each side
+        half = normal * max(width_mm / px * factor - 1.0, 0.2) / 2
+        points = (curve / px - (x0, y0)) * factor - 0.5
+        quads = np.stack([points[:-1] + half, points[1:] + half, points[1:] - half, points[:-1] - half], axis=1)
+        for quad, value in zip(np.rint(quads * (1 << _SUBPIXEL_BITS)).astype(np.int32), values.tolist(), strict=True):
+            cv2.fillConvexPoly(canvas, quad, value, cv2.LINE_8, _SUBPIXEL_BITS)
+        drawn = cv2.resize(canvas, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
+        crop = self.mirror[y0:y1, x0:x1]
+        np.maximum(crop, drawn, out=crop)
+        if bone > 0:
+            covered = self.loss[y0:y1, x0:x1]
+            np.maximum(covered, np.where(drawn > 0, np.float32(BONE * bone), np.float32(0)), out=covered)
+
+    def label(self, name: str, outline: Points, *, hides: bool = False) -> None:
+        """Labels what an outline (frame mm) encloses; `hides` takes it out of the masks of that kind drawn before."""
+        points = outline / self.sector.mm_per_px
+        mask = np.zeros(self.level.shape, np.bool_)
+        found = coverage(points, self.level.shape)
+        if found is not None:
+            rows, columns, part = found
+            mask[rows, columns] = part >= 0.5
+        if hides:
+            self.shapes = [replace(shape, mask=shape.mask & ~mask) for shape in self.shapes]
+        self.shapes.append(Shape(name, mask, polygon_area(points)))
+
+
+@dataclass(frozen=True)
+class Painter:
+    """Draws into a scene in millimetres of its own pose.
+
+    Attributes:
+        scene: what is drawn into.
+        pose: puts local mm into frame mm.
+    """
+
+    scene: Scene
+    pose: Pose
+
+    def at(self, pose: Pose) -> Painter:
+        """A painter in a part of this one's coordinates."""
+        return Painter(self.scene, pose.inside(self.pose))
+
+    def tissue(
+        self, outline: Points, level: float, *, loss: Loss = SOFT, texture: float = 2.0, blur: float = 0.0
+    ) -> None:
+        """Fills an outline with an echo level in dB; `texture` is its unevenness in dB, `blur` softens the edge, mm."""
+        self.scene.tissue(self.pose.apply(outline), level, loss, texture, blur)
+
+    def line(
+        self,
+        curve: Points,
+        level: float,
+        width: float,
+        *,
+        power: float = 6.0,
+        bone: float = 0.0,
+        closed: bool = False,
+    ) -> None:
+        """Draws a mirror-like line; see `Scene.line`."""
+        points = np.concatenate([curve, curve[:1]]) if closed else curve
+        self.scene.line(self.pose.apply(points), level, width * self.pose.scale, power, bone)
+
+    def label(self, name: str, outline: Points, *, hides: bool = False) -> None:
+        """Labels what the outline encloses."""
+        self.scene.label(name, self.pose.apply(outline), hides=hides)
+
+    def see(self, name: str) -> None:
+        """Notes a structure that is visible, and not labelled in this view."""
+        self.scene.seen.add(name)
+
+
+def coverage(outline_px: Points, shape: tuple[int, ...]) -> tuple[slice, slice, Map] | None:
+    """How much of each pixel an outline covers.
+
+    Args:
+        outline_px: corners [N, 2] in pixels, pixel (i, j) covers [i, i+1) x [j, j+1).
+        shape: (H, W) of the frame.
+
+    Returns:
+        Rows, columns and the coverage 0..1 there; None where the outline lies outside of the frame.
+    """
+    low = np.floor(outline_px.min(axis=0)).astype(int) - 2
+    high = np.ceil(outline_px.max(axis=0)).astype(int) + 2
+    x0, y0 = max(int(low[0]), 0), max(int(low[1]), 0)
+    x1, y1 = min(int(high[0]), shape[1]), min(int(high[1]), shape[0])
+    if x0 >= x1 or y0 >= y1:
+        return None
+    factor = 4 if (x1 - x0) * (y1 - y0) <= 40_000 else 2
+    canvas = np.zeros(((y1 - y0) * factor, (x1 - x0) * factor), np.uint8)
+    corners = ((outline_px - (x0, y0)) * factor - 0.5) * (1 << _SUBPIXEL_BITS)
+    cv2.fillPoly(canvas, [np.rint(corners).astype(np.int32)], 255, cv2.LINE_8, _SUBPIXEL_BITS)
+    part = cv2.resize(canvas, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
+    return slice(y0, y1), slice(x0, x1), part.astype(np.float32) / np.float32(255)
