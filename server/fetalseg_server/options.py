@@ -22,6 +22,8 @@ MAX_SPACING_MM = 100.0
 MAX_SIDE = 65_535
 MAX_FETUSES = 8
 
+_LEFT_TO_THE_SERVER = ("model", "min_score", "nms")
+
 
 @dataclass(frozen=True)
 class SessionOptions:
@@ -58,6 +60,11 @@ class SessionOptions:
     def changed(self, changes: Mapping[str, Any]) -> SessionOptions:
         """These options with some replaced; `changes` come from `parse_changes`."""
         return replace(self, **changes)
+
+    def filled(self, defaults: SessionOptions) -> SessionOptions:
+        """These options, those of `defaults` where they leave the choice to the server."""
+        missing = [name for name in _LEFT_TO_THE_SERVER if getattr(self, name) is None]
+        return replace(self, **{name: getattr(defaults, name) for name in missing})
 
     def to_json(self) -> dict[str, Any]:
         """All options by name, ready for JSON."""

@@ -1,0 +1,167 @@
+"""The application: routes over HTTP and the stream, from settings to something uvicorn can run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+
+from fetalseg_server.messages import result_message
+from fetalseg_server.options import SessionOptions, parse_changes
+from fetalseg_server.protocol import Codec, FrameHeader, SkipReason
+from fetalseg_server.security import Gate
+from fetalseg_server.service import Service, SingleImage, known_models
+from fetalseg_server.settings import Settings
+from fetalseg_server.stream import serve_stream
+
+__all__ = ["STATIC", "create_app"]
+
+STATIC = Path(__file__).parent / "static"
+
+_IMAGE_TYPES = {"image/jpeg": Codec.JPEG, "image/png": Codec.PNG}
+# Options of a stream that mean something for one image, as query parameters.
+_IMAGE_OPTIONS = ("deadline_ms", "masks", "min_score", "nms")
+_STATUS: dict[SkipReason, int] = {
+    "decode_error": 400,
+    "unsupported_codec": 415,
+    "too_large": 413,
+    "deadline": 503,
+    "overloaded": 503,
+    "engine_error": 503,
+    "draining": 503,
+}
+
+
+class _RefusalError(Exception):
+    """An HTTP answer that is an error."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Builds the application; the engine's process starts with it and ends with it.
+
+    Raises:
+        ValueError, ModelFileError: see `fetalseg_server.service.Service`.
+    """
+    service = Service(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        yield
+        await service.stop()
+
+    # No generated pages: they load scripts from elsewhere.
+    app = FastAPI(title="fetalseg", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app.state.service = service
+    app.add_middleware(Gate, access=service.access)
+    app.add_exception_handler(_RefusalError, _error_response)
+    _add_routes(app, service)
+    app.mount("/", StaticFiles(directory=STATIC, html=True, check_dir=False), name="viewer")
+    return app
+
+
+def _add_routes(app: FastAPI, service: Service) -> None:
+    @app.websocket("/v1/stream")
+    async def stream(websocket: WebSocket) -> None:
+        await serve_stream(websocket, service)
+
+    @app.post("/v1/segment")
+    async def segment(request: Request) -> Response:
+        return await _segment(request, service)
+
+    @app.get("/v1/models")
+    async def models() -> dict[str, Any]:
+        return {"models": await asyncio.to_thread(known_models, service.model_path)}
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @app.get("/readyz")
+    async def readyz() -> JSONResponse:
+        status = "draining" if service.draining else "ready" if service.ready else "the engine is not ready"
+        return JSONResponse({"status": status}, 200 if service.ready else 503)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def _segment(request: Request, service: Service) -> Response:
+    """One image in the body, its structures as JSON or drawn on it as PNG."""
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    codec = _IMAGE_TYPES.get(content_type)
+    if codec is None:
+        raise _RefusalError(
+            415, "unsupported_codec", f"expected {' or '.join(_IMAGE_TYPES)}, got {content_type or 'no type'}"
+        )
+    options = _image_options(request)
+    overlay = "image/png" in request.headers.get("accept", "")
+    body = await _limited_body(request, service.settings.max_frame_bytes)
+    if not service.ready:
+        raise _RefusalError(503, "draining" if service.draining else "engine_error", "the server isn't ready")
+    image = SingleImage(body, codec, options, overlay=overlay)
+    answer = await service.segment(image)
+    service.metrics.frames.labels(answer.outcome).inc()
+    if answer.outcome != "result":
+        raise _RefusalError(_STATUS.get(answer.outcome, 503), answer.outcome, answer.detail)
+    if overlay:
+        return Response(answer.data, media_type="image/png")
+    text = result_message(
+        FrameHeader(codec, sequence=0),
+        answer.text.decode(),
+        received_us=image.received_ns // 1000,
+        sent_us=image.age_ns() // 1000 + image.received_ns // 1000,
+        timing_ms={**answer.timing_ms, "total": image.age_ns() / 1e6},
+        dropped_before=0,
+    )
+    return Response(text, media_type="application/json")
+
+
+def _image_options(request: Request) -> SessionOptions:
+    values: dict[str, Any] = dict(request.query_params)
+    try:
+        if unknown := [name for name in values if name not in _IMAGE_OPTIONS]:
+            raise ValueError(f"unknown option {unknown[0][:60]}; known options are {', '.join(_IMAGE_OPTIONS)}")
+        for name in ("deadline_ms", "min_score"):
+            if name in values:
+                values[name] = _number(name, values[name])
+        options = SessionOptions(**parse_changes(values))
+    except ValueError as error:
+        raise _RefusalError(400, "bad_option", str(error)) from None
+    if options.masks == "labelmap":
+        raise _RefusalError(400, "bad_option", "masks must be polygon, rle or none over HTTP, got labelmap")
+    return options
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{name} must be a number, got {text[:60]!r}") from None
+
+
+async def _limited_body(request: Request, limit: int) -> bytes:
+    """The body, refused as soon as it is too long, whatever its length header says."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > limit:
+            raise _RefusalError(413, "too_large", f"expected at most {limit} bytes")
+    return bytes(body)
+
+
+async def _error_response(request: Request, error: Exception) -> Response:
+    assert isinstance(error, _RefusalError)
+    return JSONResponse({"error": {"code": error.code, "message": str(error)}}, error.status)

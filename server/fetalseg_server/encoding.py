@@ -1,0 +1,78 @@
+"""From instances to what a client reads: the middle of a result message, and the label map."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from fetalseg.anatomy import STRUCTURES
+from fetalseg.instances import Instances
+from fetalseg.views import view_of
+from fetalseg_server.options import MaskWord
+
+__all__ = ["encode_png", "result_body"]
+
+# Level 1 with run-length matching: label maps are long runs, and a frame has 40 ms for everything.
+_PNG_FAST = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+
+
+def result_body(instances: Instances, masks: MaskWord) -> str:
+    """`"view":...,"instances":[...]`, to be spliced into a result message.
+
+    Args:
+        instances: of one frame.
+        masks: "polygon" and "rle" add that key to each instance, the other words add none.
+    """
+    found = view_of(instances)
+    view = None if found is None else {"name": found[0], "score": round(found[1], 4)}
+    rows = [
+        {
+            "structure": STRUCTURES[label].name,
+            "structure_id": STRUCTURES[label].id,
+            "score": round(score, 4),
+            "box": [round(value, 2) for value in box],
+            "track_id": track_id,
+            "fetus": None,
+            **mask,
+        }
+        for label, score, box, track_id, mask in zip(
+            instances.labels.tolist(),
+            instances.scores.tolist(),
+            instances.boxes.tolist(),
+            _track_ids(instances),
+            _masks(instances, masks),
+            strict=True,
+        )
+    ]
+    body = json.dumps({"view": view, "instances": rows}, separators=(",", ":"), allow_nan=False)
+    return body[1:-1]
+
+
+def _track_ids(instances: Instances) -> list[int] | list[None]:
+    return [None] * len(instances) if instances.track_ids is None else instances.track_ids.tolist()
+
+
+def _masks(instances: Instances, masks: MaskWord) -> list[dict[str, Any]]:
+    if masks == "polygon":
+        return [{"polygon": [[_short(v) for v in ring] for ring in rings]} for rings in instances.polygons()]
+    if masks == "rle":
+        return [{"rle": rle} for rle in instances.rle()]
+    return [{} for _ in range(len(instances))]
+
+
+def _short(value: float) -> int | float:
+    """Rings follow pixel edges, so most numbers are whole: "12" is half as long as "12.0"."""
+    return int(value) if value == int(value) else round(value, 2)
+
+
+def encode_png(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """A PNG of 8-bit gray [H, W] or RGB [H, W, 3], without colour chunks."""
+    if pixels.ndim == 3:
+        pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), np.uint8)
+    done, data = cv2.imencode(".png", pixels, _PNG_FAST)
+    assert done, "OpenCV refused to write a PNG"
+    return data.tobytes()

@@ -1,0 +1,177 @@
+"""What crosses between the server process and a worker: jobs one way, answers the other, over a local socket.
+
+A message is `header bytes u32 | text bytes u32 | data bytes u32`, the header as JSON, then the text and the data.
+A job's frame lies in shared memory. Answers are kilobytes and travel in the message itself: the text is spliced into
+the result as it is, so neither is parsed by the server process, which reads untrusted bytes nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from fetalseg.postprocess.options import NmsKind
+from fetalseg_server.options import MaskWord
+from fetalseg_server.protocol import SkipReason
+
+__all__ = ["Answer", "EngineFailed", "EngineReady", "EngineSettings", "Job", "MessageReader", "Packet", "pack"]
+
+_LENGTHS = struct.Struct("<III")
+_MAX_PART = 256 * 1024 * 1024  # a worker that says more is broken
+
+
+class Packet(NamedTuple):
+    """One message as it crosses."""
+
+    header: dict[str, Any]
+    text: bytes = b""
+    data: bytes = b""
+
+
+def pack(packet: Packet) -> bytes:
+    """The bytes of one message."""
+    header = json.dumps(packet.header, separators=(",", ":")).encode()
+    return b"".join((_LENGTHS.pack(len(header), len(packet.text), len(packet.data)), header, packet.text, packet.data))
+
+
+class MessageReader:
+    """Puts messages together from the pieces in which a socket delivers them."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, piece: bytes) -> Iterator[Packet]:
+        """Takes a piece, yields the messages that it completes.
+
+        Raises:
+            ValueError: impossible lengths, or a header that is not JSON.
+        """
+        self._buffer += piece
+        while len(self._buffer) >= _LENGTHS.size:
+            lengths = _LENGTHS.unpack_from(self._buffer)
+            if max(lengths) > _MAX_PART:
+                raise ValueError(f"a message between server and worker promises parts of {lengths} bytes")
+            if len(self._buffer) < _LENGTHS.size + sum(lengths):
+                return
+            parts = []
+            start = _LENGTHS.size
+            for length in lengths:
+                parts.append(bytes(self._buffer[start : start + length]))
+                start += length
+            del self._buffer[:start]
+            yield Packet(json.loads(parts[0]), parts[1], parts[2])
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """What a worker loads; the first message to it.
+
+    Attributes:
+        model: name or path.
+        engine: a word of `fetalseg.engines.ENGINES`, or "auto".
+        precision: what to compute in; None the engine's choice.
+        threads: of one inference; None one for each core.
+        max_pixels: of a decoded frame.
+    """
+
+    model: str
+    engine: str = "auto"
+    precision: str | None = None
+    threads: int | None = None
+    max_pixels: int = 8_847_360
+
+
+@dataclass(frozen=True)
+class EngineReady:
+    """A worker has loaded its model and run it once.
+
+    Attributes:
+        engine: in words, for `ready`: "openvino bf16 (CPU, 2 threads)".
+        kind: "openvino".
+        precision: what is computed in.
+        min_score: the model's default.
+        nms: the model's default.
+    """
+
+    engine: str
+    kind: str
+    precision: str
+    min_score: float
+    nms: NmsKind
+
+
+@dataclass(frozen=True)
+class EngineFailed:
+    """A worker can't load its model; the message can be shown to whoever started the server."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One frame to work on.
+
+    Attributes:
+        id: of the job, echoed in the answer.
+        codec: a `Codec`.
+        width: px as the header says, 0 where the payload says it.
+        height: px, likewise.
+        offset: of the payload in the arena.
+        length: of the payload.
+        received_ns: the monotonic clock at the frame's last byte.
+        deadline_ns: on the same clock; None never.
+        masks: how masks are coded.
+        min_score: 0..1; None the model's default.
+        nms: kind; None the model's default.
+        output: "message" for a client's text, "overlay" for a PNG with the structures drawn.
+    """
+
+    id: int
+    codec: int
+    width: int
+    height: int
+    offset: int
+    length: int
+    received_ns: int
+    deadline_ns: int | None
+    masks: MaskWord
+    min_score: float | None
+    nms: NmsKind | None
+    output: Literal["message", "overlay"] = "message"
+
+    def packet(self) -> Packet:
+        """As it crosses."""
+        return Packet(asdict(self))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of a job.
+
+    Attributes:
+        id: of the job.
+        outcome: "result" or why there is none.
+        detail: for people, where there is no result.
+        width: of the decoded frame, px.
+        height: px.
+        timing_ms: by stage, all but `total`.
+        text: the middle of a result message.
+        data: a PNG: label map or overlay.
+    """
+
+    id: int
+    outcome: Literal["result"] | SkipReason
+    detail: str = ""
+    width: int = 0
+    height: int = 0
+    timing_ms: dict[str, float] = field(default_factory=dict)
+    text: bytes = b""
+    data: bytes = b""
+
+    def packet(self) -> Packet:
+        """As it crosses."""
+        names = ("id", "outcome", "detail", "width", "height", "timing_ms")
+        return Packet({name: getattr(self, name) for name in names}, self.text, self.data)

@@ -1,0 +1,75 @@
+"""What the server measures about itself, for Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
+
+__all__ = ["Metrics", "watch_event_loop"]
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.2, 0.5, 1.0, 5.0)
+_LAG_PROBE_S = 0.05
+
+
+class Metrics:
+    """The server's metrics, in a registry of their own, so that two servers in one process don't mix.
+
+    Attributes:
+        sessions: open sessions.
+        closed: ended sessions, by close code.
+        frames: answered frames, by outcome: "result" or the reason of a skip.
+        stages: seconds of a result's stages, by stage.
+        lag: by how many seconds the event loop is late.
+        engine_restarts: times that the engine's process was started again.
+        engine: which model runs on what.
+    """
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self.sessions = Gauge("fetalseg_sessions", "open sessions", registry=self._registry)
+        self.closed = Counter(
+            "fetalseg_sessions_closed", "ended sessions by close code", ["code"], registry=self._registry
+        )
+        self.frames = Counter("fetalseg_frames", "answered frames by outcome", ["outcome"], registry=self._registry)
+        self.stages = Histogram(
+            "fetalseg_stage_seconds",
+            "time of a stage of a result",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self.lag = Histogram(
+            "fetalseg_event_loop_lag_seconds",
+            "by how much the event loop is late",
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self.engine_restarts = Gauge(
+            "fetalseg_engine_restarts", "times that the engine's process was started again", registry=self._registry
+        )
+        self.ready = Gauge(
+            "fetalseg_ready", "1 while a model is warm and the server isn't draining", registry=self._registry
+        )
+        self.engine = Info("fetalseg_engine", "which model runs on what", registry=self._registry)
+
+    def observe_result(self, timing_ms: Mapping[str, float]) -> None:
+        """Notes a result and how long its stages took."""
+        self.frames.labels("result").inc()
+        for stage, duration in timing_ms.items():
+            self.stages.labels(stage).observe(duration / 1000)
+
+    def text(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+async def watch_event_loop(metrics: Metrics) -> None:
+    """Measures, until cancelled, how late the event loop calls back."""
+    while True:
+        start = time.monotonic()
+        await asyncio.sleep(_LAG_PROBE_S)
+        metrics.lag.observe(max(0.0, time.monotonic() - start - _LAG_PROBE_S))

@@ -1,0 +1,153 @@
+"""Runs the application with uvicorn, set up for live video, until a signal ends it in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from fetalseg.errors import EngineError
+from fetalseg_server.app import create_app
+from fetalseg_server.service import Service
+from fetalseg_server.settings import Settings
+from fetalseg_server.websocket import LiveWebSocket
+
+__all__ = ["LiveServer", "listen", "serve"]
+
+log = logging.getLogger(__name__)
+
+_MESSAGE_MARGIN = 64 * 1024  # above max_frame_bytes; beyond it a message ends the connection with 1009
+
+
+def listen(settings: Settings) -> socket.socket:
+    """A bound socket whose connections have small kernel buffers.
+
+    Buffers are inherited by every connection that the socket accepts, and must be set before it listens. With the
+    system's own sizes the kernel would hold up to half a minute of frames for a server that falls behind.
+
+    Raises:
+        ValueError: the address can't be had.
+    """
+    try:
+        family, *_ = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise ValueError(f"can't resolve {settings.host}: {error.strerror}") from None
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, settings.receive_buffer_bytes)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise ValueError(f"can't listen at {settings.host} port {settings.port}: {error.strerror}") from None
+    return listener
+
+
+def _configuration(app: Callable[..., Any], settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws=LiveWebSocket,
+        ws_max_size=settings.max_frame_bytes + _MESSAGE_MARGIN,
+        # JPEG doesn't shrink; deflating results costs more time than loopback and LAN save.
+        ws_per_message_deflate=False,
+        # A dead client is found by the protocol's idle rule and by blocked writes, each with a close code of its own.
+        ws_ping_interval=None,
+        # Who is called must be what connected, not what a header claims.
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        lifespan="on",
+        timeout_graceful_shutdown=2,
+    )
+
+
+class LiveServer(uvicorn.Server):
+    """A uvicorn server that drains before it stops.
+
+    uvicorn's own handler closes every WebSocket with 1012 before any application code runs, and answers in flight are
+    lost. Here the first signal drains the sessions (see `Service.drain`), a second one ends at once.
+
+    Args:
+        settings: see there.
+        on_ready: called once with the address when a model is warm.
+
+    Raises:
+        ValueError, ModelFileError: see `create_app`.
+    """
+
+    def __init__(self, settings: Settings, on_ready: Callable[[str], None] | None = None) -> None:
+        app = create_app(settings)
+        self.service: Service = app.state.service
+        self.address = ""
+        self._settings = settings
+        self._on_ready = on_ready
+        self._drain: asyncio.Task[None] | None = None
+        super().__init__(_configuration(app, settings))
+
+    async def serve_until_stopped(self) -> None:
+        """Listens, says so when ready, and returns after a drain.
+
+        Raises:
+            ValueError: the address can't be had.
+            EngineError: the model can't be loaded.
+        """
+        self._loop = asyncio.get_running_loop()
+        listener = listen(self._settings)
+        host, port = listener.getsockname()[:2]
+        self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        announce = asyncio.create_task(self._announce())
+        try:
+            await self.serve(sockets=[listener])
+        finally:
+            announce.cancel()
+            await asyncio.gather(announce, return_exceptions=True)
+            listener.close()
+        if self.service.failure is not None:
+            raise EngineError(str(self.service.failure))
+
+    async def _announce(self) -> None:
+        await self.service.started.wait()
+        if self.service.failure is not None:
+            self.should_exit = True
+        elif self._on_ready is not None:
+            self._on_ready(self.address)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Takes SIGTERM and SIGINT."""
+        self._loop.call_soon_threadsafe(self.begin_drain)
+
+    def begin_drain(self) -> None:
+        """Starts to end in good order; called again, ends at once. To be called on the server's event loop."""
+        if self._drain is None:
+            self._drain = asyncio.ensure_future(self._drain_and_exit())
+        else:
+            self.should_exit = self.force_exit = True
+
+    async def _drain_and_exit(self) -> None:
+        try:
+            await self.service.drain()
+        finally:
+            self.should_exit = True
+
+
+def serve(settings: Settings, on_ready: Callable[[str], None] | None = None) -> None:
+    """Runs a server in this process until SIGTERM or SIGINT.
+
+    Args:
+        settings: see there.
+        on_ready: called once with the address, "http://127.0.0.1:8420", when a model is warm.
+
+    Raises:
+        ValueError, ModelFileError, EngineError: why it can't start; the text can be shown to a user.
+    """
+    server = LiveServer(settings, on_ready)
+    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+        runner.run(server.serve_until_stopped())

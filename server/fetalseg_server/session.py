@@ -1,0 +1,327 @@
+"""One live session: frames come in, and exactly one answer for each goes out, in the order in which they came.
+
+At any time at most one frame waits (the newest) and at most two are in the stages. The receiving side never waits for
+anything, so that nothing grows old in the kernel's buffers; the sending side is a task of its own, which composes each
+answer at the moment it can be written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import deque
+from typing import Protocol
+
+from fetalseg_server.jobs import Answer
+from fetalseg_server.messages import configured_message, error_message, notice_message, pong_message
+from fetalseg_server.metrics import Metrics
+from fetalseg_server.options import SessionOptions
+from fetalseg_server.owed import OwedFrame, OwedText
+from fetalseg_server.protocol import (
+    Bye,
+    CloseCode,
+    Codec,
+    Configure,
+    Connection,
+    FrameReceived,
+    Ping,
+    ProtocolError,
+    Refused,
+    SkipReason,
+)
+from fetalseg_server.scheduler import Scheduler, Work
+from fetalseg_server.settings import Settings
+
+__all__ = ["MAX_ANSWERS_WAITING", "Peer", "Session", "not_yet"]
+
+MAX_ANSWERS_WAITING = 64
+# Seconds of frames at the allowed rate that a session may be ahead of it: a burst, then a client out of control.
+_BURST_S = 2.0
+_FLOOD_S = 10.0
+
+
+class Peer(Protocol):
+    """The connection as the session sees it."""
+
+    async def receive(self) -> str | bytes | None:
+        """The next message, None after the end."""
+
+    async def send(self, message: str | bytes) -> None:
+        """Writes one message; waits while the reader is slow."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """Starts the closing handshake; never waits for a slow reader."""
+
+
+def not_yet(options: SessionOptions, resume: str | None = None) -> list[Refused]:
+    """What a client asks for and this version doesn't do; harmless, and said."""
+    wishes = {
+        "resume": (resume is not None, "sessions are not kept; this is a new one"),
+        "examination": (options.examination, "check lists are not kept; results come without them"),
+        "fetuses": (options.fetuses != 1, f"one fetus is told apart, not {options.fetuses}"),
+    }
+    return [Refused("not_yet", f"{name}: {text}") for name, (asked, text) in wishes.items() if asked]
+
+
+class Session:
+    """From the answer to `hello` to the end of the connection.
+
+    Args:
+        peer: the other side.
+        connection: its protocol state, past `hello`.
+        options: what `hello` asked for.
+        defaults: every option filled in, for where a client says nothing.
+        scheduler: takes frames when their turn comes.
+        settings: limits and times.
+        metrics: where outcomes are counted.
+    """
+
+    def __init__(
+        self,
+        peer: Peer,
+        connection: Connection,
+        options: SessionOptions,
+        defaults: SessionOptions,
+        *,
+        scheduler: Scheduler,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> None:
+        self.id = secrets.token_hex(16)
+        self.options = options.filled(defaults)
+        self._defaults = defaults
+        self._peer = peer
+        self._connection = connection
+        self._scheduler = scheduler
+        self._settings = settings
+        self._metrics = metrics
+        self._owed: deque[OwedText | OwedFrame] = deque()
+        self._urgent: deque[str] = deque()
+        self._waiting: OwedFrame | None = None
+        self._wake = asyncio.Event()
+        self._writing = False
+        self._draining = False
+        self._closing: tuple[CloseCode, str] | None = None
+        self._owes_until_close = True
+        self._dropped = 0
+        self._ahead = 0.0  # messages above the allowed rate
+        self._counted_ns = time.monotonic_ns()
+
+    async def run(self) -> CloseCode | None:
+        """Serves the connection until it ends.
+
+        Returns:
+            What it was closed with, None where the other side went away.
+        """
+        reader = asyncio.create_task(self._read())
+        writer = asyncio.create_task(self._write())
+        try:
+            await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
+            if reader.done() and not reader.result():
+                await writer  # says why, then closes
+            if writer.done():
+                return writer.result()
+            return None
+        except ConnectionError:
+            return None
+        finally:
+            for task in (reader, writer):
+                task.cancel()
+            await asyncio.gather(reader, writer, return_exceptions=True)
+            self._forget()
+
+    def say(self, text: str) -> None:
+        """Sends a message before all answers that are still owed."""
+        self._urgent.append(text)
+        self._wake.set()
+
+    def drain(self) -> None:
+        """From now on frames are skipped; those in work are still answered."""
+        self._draining = True
+        self.say(notice_message("draining", "the server is shutting down; frames in work are answered"))
+
+    def close(self, code: CloseCode, reason: str, *, owes: bool) -> None:
+        """Ends the session.
+
+        Args:
+            code: for the other side.
+            reason: in words, at most 123 bytes.
+            owes: whether the answers still owed go out first.
+        """
+        if self._closing is None:
+            self._closing = (code, reason)
+            self._owes_until_close = owes
+            self._wake.set()
+
+    def take(self) -> Work | None:
+        """Gives the waiting frame to the scheduler."""
+        owed, self._waiting = self._waiting, None
+        if owed is None:
+            return None
+        assert owed.payload is not None
+        return Work(owed.job(), owed.payload, lambda answer: self._settle(owed, answer))
+
+    async def _read(self) -> bool:
+        """Takes messages until the end; returns whether the other side is gone."""
+        loop = asyncio.get_running_loop()
+        idle_s = self._settings.idle_timeout_s
+        try:
+            async with asyncio.timeout(idle_s) as limit:
+                while (message := await self._peer.receive()) is not None:
+                    limit.reschedule(loop.time() + idle_s)
+                    self._on_message(message)
+        except TimeoutError:
+            self._fail(CloseCode.IDLE, "idle", f"no message for {idle_s:g} s")
+            return False
+        except ProtocolError as error:
+            self._fail(error.close_code, error.code, str(error))
+            return False
+        return True
+
+    def _fail(self, close_code: CloseCode, code: str, message: str) -> None:
+        if self._closing is None:
+            self.say(error_message(code, message, fatal=True))
+        self.close(close_code, code, owes=False)
+
+    def _on_message(self, message: str | bytes) -> None:
+        received_ns = time.monotonic_ns()
+        if self._count(received_ns) > _FLOOD_S * self._settings.max_fps:
+            raise ProtocolError(
+                f"more than {self._settings.max_fps} messages a second for too long",
+                code="flooding",
+                close_code=CloseCode.FLOODING,
+            )
+        if isinstance(message, bytes):
+            self._on_frame(self._connection.receive_bytes(message), received_ns)
+            return
+        match self._connection.receive_text(message):
+            case Ping(ping_id):
+                received_us = received_ns // 1000
+                self.say(pong_message(ping_id, received_us=received_us, sent_us=time.monotonic_ns() // 1000))
+            case Configure(changes):
+                self._owe(OwedText(self._configure(changes)))
+            case Refused(code, text):
+                self._owe(OwedText(error_message(code, text, fatal=False)))
+            case Bye():
+                self.close(CloseCode.BYE, "bye", owes=True)
+
+    def _count(self, now_ns: int) -> float:
+        """Messages by which the client is ahead of the allowed rate."""
+        elapsed_s = (now_ns - self._counted_ns) / 1e9
+        self._counted_ns = now_ns
+        self._ahead = max(0.0, self._ahead - elapsed_s * self._settings.max_fps) + 1
+        return self._ahead
+
+    def _configure(self, changes: dict[str, object]) -> str:
+        options = self.options.changed(changes).filled(self._defaults)
+        problems = not_yet(options)
+        if options.model != self._defaults.model:
+            problems.append(Refused("unknown_model", f"expected model {self._defaults.model!r}, got {options.model!r}"))
+        if problems:
+            return error_message(problems[0].code, problems[0].message, fatal=False)
+        self.options = options
+        return configured_message(options)
+
+    def _on_frame(self, frame: FrameReceived, received_ns: int) -> None:
+        options = self.options
+        owed = OwedFrame(frame.header, options, received_ns, frame.payload)
+        if (refusal := self._refusal(frame)) is not None:
+            owed.settle(Answer(0, *refusal))
+            self._owe(owed)
+            return
+        if options.deadline_ms is not None:
+            owed.timer = asyncio.get_running_loop().call_later(options.deadline_ms / 1000, self._expire, owed)
+        if self._waiting is not None:
+            newer = f"frame {frame.header.sequence} came before this one's turn"
+            self._waiting.settle(Answer(0, "superseded", newer))
+        self._waiting = owed
+        self._owe(owed)
+        self._scheduler.offer(self)
+
+    def _refusal(self, frame: FrameReceived) -> tuple[SkipReason, str] | None:
+        """Why a frame doesn't even wait, or None."""
+        limit, length = self._settings.max_frame_bytes, len(frame.payload)
+        if self._draining:
+            return "draining", "the server is shutting down"
+        if self._ahead > _BURST_S * self._settings.max_fps:
+            return "rate_limited", f"more than {self._settings.max_fps} frames a second"
+        if frame.header.codec not in tuple(Codec):
+            known = ", ".join(f"{codec.value} {codec.name.lower()}" for codec in Codec)
+            return "unsupported_codec", f"expected one of {known}; got {frame.header.codec}"
+        if length > limit:
+            return "too_large", f"expected at most {limit} bytes of payload, got {length}"
+        return None
+
+    def _owe(self, owed: OwedText | OwedFrame) -> None:
+        self._owed.append(owed)
+        self._wake_writer()
+
+    def _settle(self, owed: OwedFrame, answer: Answer) -> None:
+        if not owed.known:
+            owed.settle(answer)
+            self._wake_writer()
+
+    def _expire(self, owed: OwedFrame) -> None:
+        """A frame has reached its deadline, wherever it is: it is answered now, and what comes later is dropped."""
+        if owed is self._waiting:
+            self._waiting = None
+        self._settle(owed, Answer(0, "deadline", f"no result within {owed.options.deadline_ms:g} ms"))
+
+    def _wake_writer(self) -> None:
+        self._wake.set()
+        # While the writer waits for the reader, what is known piles up; between two writes it is just about to go.
+        if self._writing and sum(owed.known for owed in self._owed) > MAX_ANSWERS_WAITING:
+            self.close(CloseCode.SLOW_READER, f"more than {MAX_ANSWERS_WAITING} answers waiting", owes=False)
+
+    async def _write(self) -> CloseCode:
+        """Sends what is due, in order, until the session is to be closed; then closes it."""
+        try:
+            while True:
+                if self._urgent:
+                    await self._send(self._urgent.popleft())
+                elif self._closing is not None and not (self._owes_until_close and self._owed):
+                    break
+                elif self._owed and self._owed[0].known:
+                    for message in self._compose(self._owed.popleft()):
+                        await self._send(message)
+                else:
+                    self._wake.clear()
+                    await self._wake.wait()
+            code, reason = self._closing
+        except TimeoutError:
+            code, reason = CloseCode.SLOW_READER, f"a write waited {self._settings.write_timeout_s:g} s"
+        await self._peer.close(code, reason)
+        return code
+
+    async def _send(self, message: str | bytes) -> None:
+        self._writing = True
+        try:
+            async with asyncio.timeout(self._settings.write_timeout_s):
+                await self._peer.send(message)
+        finally:
+            self._writing = False
+
+    def _compose(self, owed: OwedText | OwedFrame) -> list[str | bytes]:
+        """The messages of one answer, as of now."""
+        if isinstance(owed, OwedText):
+            return [owed.text]
+        now_ns = time.monotonic_ns()
+        answer = owed.final(now_ns)
+        if answer.outcome != "result":
+            self._dropped += 1
+            self._metrics.frames.labels(answer.outcome).inc()
+            return [owed.skipped(answer, now_ns)]
+        timing = {**answer.timing_ms, "total": (now_ns - owed.received_ns) / 1e6}
+        self._metrics.observe_result(timing)
+        dropped, self._dropped = self._dropped, 0
+        return owed.result(answer, now_ns, timing_ms=timing, dropped_before=dropped)
+
+    def _forget(self) -> None:
+        """A closed connection owes nothing."""
+        self._scheduler.withdraw(self)
+        self._waiting = None
+        for owed in self._owed:
+            if isinstance(owed, OwedFrame):
+                owed.stop_timer()
+        self._owed.clear()

@@ -1,0 +1,156 @@
+"""`/v1/stream`: from the upgrade of a WebSocket to its session, and every reason for a refusal on the way.
+
+Refusals come after the upgrade, as an `error` message and a close code, because a browser shows its page nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from fetalseg_server.messages import error_message, ready_message
+from fetalseg_server.options import SessionOptions
+from fetalseg_server.protocol import SUBPROTOCOL, CloseCode, Connection, Hello, ProtocolError
+from fetalseg_server.service import FEATURES, Service
+from fetalseg_server.session import Session, not_yet
+
+__all__ = ["serve_stream"]
+
+log = logging.getLogger(__name__)
+
+
+class _Peer:
+    """A Starlette WebSocket as a session's other side."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+
+    async def receive(self) -> str | bytes | None:
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            return None
+        text: str | None = message.get("text")
+        return text if text is not None else bytes(message["bytes"])
+
+    async def send(self, message: str | bytes) -> None:
+        try:
+            if isinstance(message, str):
+                await self._websocket.send_text(message)
+            else:
+                await self._websocket.send_bytes(message)
+        except (WebSocketDisconnect, RuntimeError) as error:
+            raise ConnectionError("the connection is closed") from error
+
+    async def close(self, code: int, reason: str) -> None:
+        try:
+            await self._websocket.close(code, reason)
+        except (WebSocketDisconnect, RuntimeError) as error:
+            raise ConnectionError("the connection is closed") from error
+
+
+async def serve_stream(websocket: WebSocket, service: Service) -> None:
+    """Serves one connection until its end."""
+    offered = SUBPROTOCOL in websocket.scope.get("subprotocols", ())
+    await websocket.accept(subprotocol=SUBPROTOCOL if offered else None)
+    peer = _Peer(websocket)
+    connection = Connection()
+    try:
+        if not offered:
+            got = ", ".join(websocket.scope.get("subprotocols", ())) or "none"
+            raise ProtocolError(f"expected the subprotocol {SUBPROTOCOL}, got {got}", code="bad_subprotocol")
+        _check_page(websocket, service)
+        hello = await _hello(peer, connection, service)
+        if hello is None:
+            return
+        session = await _admit(peer, connection, hello, service)
+    except ProtocolError as error:
+        service.metrics.closed.labels(str(error.close_code.value)).inc()
+        await _refuse(peer, error)
+        return
+    try:
+        code = await session.run()
+        service.metrics.closed.labels("none" if code is None else str(code.value)).inc()
+    finally:
+        service.sessions.discard(session)
+        service.metrics.sessions.set(len(service.sessions))
+
+
+def _check_page(websocket: WebSocket, service: Service) -> None:
+    """The Host and Origin rules."""
+    host, origin = websocket.headers.get("host"), websocket.headers.get("origin")
+    problem = service.access.host_problem(host) or service.access.origin_problem(origin, host)
+    if problem is not None:
+        raise ProtocolError(problem, code="not_authorised", close_code=CloseCode.NOT_AUTHORISED)
+
+
+async def _hello(peer: _Peer, connection: Connection, service: Service) -> Hello | None:
+    """The first message; None where the other side went away before it."""
+    limit_s = service.settings.hello_timeout_s
+    try:
+        async with asyncio.timeout(limit_s):
+            message = await peer.receive()
+    except TimeoutError:
+        raise ProtocolError(
+            f"no hello within {limit_s:g} s", code="hello_timeout", close_code=CloseCode.HELLO_TIMEOUT
+        ) from None
+    if message is None:
+        return None
+    event = connection.receive_text(message) if isinstance(message, str) else connection.receive_bytes(message)
+    assert isinstance(event, Hello), "a connection awaiting hello takes nothing else"
+    return event
+
+
+async def _admit(peer: _Peer, connection: Connection, hello: Hello, service: Service) -> Session:
+    """Answers a `hello`; the session is counted from here on."""
+    if (problem := service.access.token_problem(hello.token)) is not None:
+        raise ProtocolError(problem, code="not_authorised", close_code=CloseCode.NOT_AUTHORISED)
+    if hello.options.model not in (None, service.model.name):
+        raise ProtocolError(f"expected model {service.model.name!r}, got {hello.options.model!r}", code="unknown_model")
+    engine = await service.engine_info()
+    if engine is None:
+        raise ProtocolError("the engine can't be started", code="engine_error", close_code=CloseCode.OVERLOADED)
+    if service.draining:
+        raise ProtocolError("the server is shutting down", code="draining", close_code=CloseCode.DRAINING)
+    if len(service.sessions) >= service.settings.max_sessions:
+        raise ProtocolError(
+            f"all {service.settings.max_sessions} sessions are taken",
+            code="overloaded",
+            close_code=CloseCode.OVERLOADED,
+        )
+    missing = not_yet(hello.options, hello.resume)
+    options = hello.options.changed({"examination": False, "fetuses": 1})
+    defaults = SessionOptions(model=service.model.name, min_score=engine.min_score, nms=engine.nms)
+    session = Session(
+        peer,
+        connection,
+        options,
+        defaults,
+        scheduler=service.scheduler,
+        settings=service.settings,
+        metrics=service.metrics,
+    )
+    service.sessions.add(session)
+    service.metrics.sessions.set(len(service.sessions))
+    session.say(
+        ready_message(
+            session=session.id,
+            model=service.model,
+            engine=engine.engine,
+            limits=service.settings.limits,
+            features=FEATURES,
+        )
+    )
+    for refused in missing:
+        session.say(error_message(refused.code, refused.message, fatal=False))
+    return session
+
+
+async def _refuse(peer: _Peer, error: ProtocolError) -> None:
+    try:
+        async with asyncio.timeout(1):
+            await peer.send(error_message(error.code, str(error), fatal=True))
+        await peer.close(error.close_code, error.code)
+    except (ConnectionError, TimeoutError):
+        log.debug("a refused connection went away by itself")

@@ -1,0 +1,258 @@
+"""A worker as the server process sees it: started, fed, watched, and started again when it dies or hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from fetalseg.errors import EngineError
+from fetalseg_server.jobs import Answer, EngineFailed, EngineReady, EngineSettings, Job, MessageReader, Packet, pack
+from fetalseg_server.shared_memory import Block, FrameArena
+
+__all__ = ["WorkerProcess"]
+
+log = logging.getLogger(__name__)
+
+# One BLAS thread: small products beside a busy core are 20 times slower with two than with one.
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
+_FIRST_RESTART_S = 0.05
+_LAST_RESTART_S = 5.0
+
+
+@dataclass(frozen=True)
+class _Pending:
+    block: Block
+    on_answer: Callable[[Answer], None]
+
+
+class _Link(asyncio.Protocol):
+    """The server's end of the socket to one worker."""
+
+    def __init__(self, on_packet: Callable[[Packet], None]) -> None:
+        self._reader = MessageReader()
+        self._on_packet = on_packet
+        self._transport: asyncio.WriteTransport | None = None
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport) or hasattr(transport, "write")
+        self._transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for packet in self._reader.feed(data):
+                self._on_packet(packet)
+        except (ValueError, TypeError, KeyError):
+            log.exception("the worker sent something that is no message")
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def send(self, packet: Packet) -> None:
+        """Never blocks: what is in flight to a worker is a few hundred bytes for each of two frames."""
+        assert self._transport is not None
+        self._transport.write(pack(packet))
+
+    def close(self) -> None:
+        """Lets go of the worker, which ends it."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+class WorkerProcess:
+    """Keeps one worker alive.
+
+    Args:
+        settings: what it loads.
+        arena_bytes: shared memory for frames.
+        timeout_s: a worker that owes answers and gives none for so long is killed.
+        start_timeout_s: for loading and warming up.
+        on_change: called when it has become able, or unable, to take work.
+
+    Attributes:
+        restarts: how often it was started again.
+        info: the engine, as told at its latest start; None before the first.
+    """
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        *,
+        arena_bytes: int,
+        timeout_s: float,
+        start_timeout_s: float,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._arena = FrameArena(arena_bytes)
+        self._timeout_s = timeout_s
+        self._start_timeout_s = start_timeout_s
+        self._on_change = on_change
+        self._pending: dict[int, _Pending] = {}
+        self._next_id = 0
+        self._link: _Link | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._first_start: asyncio.Future[None] | None = None
+        self._answered = False
+        self.ready = False
+        self.restarts = 0
+        self.info: EngineReady | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """Frames that the worker has and hasn't answered."""
+        return len(self._pending)
+
+    async def start(self) -> EngineReady:
+        """Starts the worker and waits until its model is warm.
+
+        Raises:
+            EngineError: the model can't be loaded; the text can be shown to whoever started the server.
+        """
+        self._first_start = asyncio.get_running_loop().create_future()
+        self._supervisor = asyncio.create_task(self._supervise())
+        await self._first_start
+        assert self.info is not None
+        return self.info
+
+    async def stop(self) -> None:
+        """Ends the worker; what it still had is answered `engine_error`."""
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._supervisor
+        self._arena.close()
+
+    def submit(self, job: Job, payload: memoryview, on_answer: Callable[[Answer], None]) -> bool:
+        """Hands a frame over.
+
+        Args:
+            job: its id, offset and length are filled in here.
+            payload: copied at once.
+            on_answer: called exactly once, later.
+
+        Returns:
+            False where the shared memory has no room for it now; then `on_answer` is never called.
+        """
+        assert self.ready, "the worker isn't ready"
+        assert self._link is not None
+        block = self._arena.put(payload)
+        if block is None:
+            return False
+        self._next_id += 1
+        self._pending[self._next_id] = _Pending(block, on_answer)
+        self._link.send(Packet({**asdict(job), "id": self._next_id, "offset": block.offset, "length": block.length}))
+        if self._watchdog is None:
+            self._watch(self._timeout_s)
+        return True
+
+    async def _supervise(self) -> None:
+        pause = _FIRST_RESTART_S
+        while True:
+            self._answered = False
+            try:
+                await self._run_once()
+            finally:
+                self._give_up()
+            pause = _FIRST_RESTART_S if self._answered else min(2 * pause, _LAST_RESTART_S)
+            self.restarts += 1
+            log.warning("the engine's process ended; it is started again in %.1f s", pause)
+            await asyncio.sleep(pause)
+
+    async def _run_once(self) -> None:
+        """One life of the worker process."""
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = _spawn(theirs, self._arena)
+        try:
+            _, self._link = await loop.create_unix_connection(lambda: _Link(self._on_packet), sock=ours)
+            self._link.send(Packet(asdict(self._settings)))
+            self._watch(self._start_timeout_s)
+            await self._link.closed
+        finally:
+            self._process.kill()
+            self._process.wait()
+            if self._link is not None:
+                self._link.close()
+
+    def _give_up(self) -> None:
+        """After a worker's end: its frames are answered, its memory is free."""
+        self.ready = False
+        self._link = None
+        self._stop_watching()
+        pending, self._pending = self._pending, {}
+        for number, work in pending.items():
+            self._arena.free(work.block)
+            work.on_answer(Answer(number, "engine_error", "the engine stopped; it is being started again"))
+        if self._first_start is not None and not self._first_start.done():
+            self._first_start.set_exception(EngineError("the engine's process ended before its model was loaded"))
+        self._on_change()
+
+    def _on_packet(self, packet: Packet) -> None:
+        event = packet.header.pop("event", None)
+        if event == "ready":
+            self._stop_watching()
+            self.info = EngineReady(**packet.header)
+            self.ready = True
+            if self._first_start is not None and not self._first_start.done():
+                self._first_start.set_result(None)
+            self._on_change()
+        elif event == "failed":
+            message = EngineFailed(**packet.header).message
+            log.error("the engine can't start: %s", message)
+            if self._first_start is not None and not self._first_start.done():
+                self._first_start.set_exception(EngineError(message))
+        else:
+            self._on_answer(Answer(**packet.header, text=packet.text, data=packet.data))
+
+    def _on_answer(self, answer: Answer) -> None:
+        work = self._pending.pop(answer.id)
+        self._arena.free(work.block)
+        self._answered = True
+        self._stop_watching()
+        if self._pending:
+            self._watch(self._timeout_s)
+        work.on_answer(answer)
+        self._on_change()
+
+    def _watch(self, seconds: float) -> None:
+        self._watchdog = asyncio.get_running_loop().call_later(seconds, self._kill, seconds)
+
+    def _stop_watching(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+
+    def _kill(self, seconds: float) -> None:
+        log.error("the engine gave no answer for %g s and is killed", seconds)
+        assert self._process is not None
+        self._process.kill()
+
+
+def _spawn(control: socket.socket, arena: FrameArena) -> subprocess.Popen[bytes]:
+    descriptors = (control.fileno(), arena.fd)
+    return subprocess.Popen(
+        # -P: a stray module in the current folder must not shadow one of ours.
+        [
+            *(sys.executable, "-P", "-m", "fetalseg_server.worker"),
+            *("--control-fd", str(descriptors[0]), "--arena-fd", str(descriptors[1])),
+            *("--arena-bytes", str(arena.size)),
+        ],
+        pass_fds=descriptors,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **_ENVIRONMENT},
+        # Ctrl-C reaches a whole process group; the worker must outlive it to answer its last frames.
+        start_new_session=True,
+    )
