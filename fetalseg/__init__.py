@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from fetalseg.frame import Frame
 from fetalseg.instances import Instances
+from fetalseg.postprocess.options import PostprocessOptions
+from fetalseg.segmenter import Segmenter
 
-__all__ = ["Frame", "Instances", "__version__"]
+__all__ = ["Frame", "Instances", "PostprocessOptions", "Segmenter", "__version__"]
 
 __version__ = "0.1.0"

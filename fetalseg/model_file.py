@@ -76,7 +76,7 @@ class ModelFacts:
         try:
             values = json.loads(text)
             schema = values.pop("schema")
-        except (ValueError, AttributeError, KeyError):
+        except (ValueError, TypeError, AttributeError, KeyError):
             raise ModelFileError("the model's facts are not a JSON object with a schema number") from None
         if schema != SCHEMA:
             raise ModelFileError(f"the model's facts have schema {schema}; this version reads schema {SCHEMA}")
