@@ -1,0 +1,80 @@
+"""`fetalseg eval`: average precision on a COCO data set."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fetalseg.engines import ENGINES
+from fetalseg.model_file import find_model
+from fetalseg.postprocess.options import NMS_KINDS
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="JSON", help="COCO file, or a folder with instances.json"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for metrics.json and the tables")
+    parser.add_argument("--model", default="fetalseg-s", help="name or path (default: %(default)s)")
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR", help="folder of the images (default: images/ beside the file)"
+    )
+    parser.add_argument("--engine", default="auto", choices=("auto", *ENGINES), help="runtime (default: %(default)s)")
+    parser.add_argument("--precision", metavar="WORD", help="fp32 or bf16, where the engine has a choice")
+    parser.add_argument("--threads", type=int, metavar="N", help="of the engine (default: one for each core)")
+    parser.add_argument("--min-score", type=float, default=0.05, help="floor of the scores (default: %(default)s)")
+    parser.add_argument("--nms", choices=NMS_KINDS, help="kind of suppression (default: the model's)")
+    parser.add_argument(
+        "--single-structures",
+        action=argparse.BooleanOptionalAction,
+        help="keep one instance of structures that a fetus has once (default: the model's)",
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N frames")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluates a model, prints a table and writes the report."""
+    # Imported here, so that `fetalseg eval --help` works without the extra `eval`.
+    from fetalseg.evaluation.coco import MAX_DETECTIONS
+    from fetalseg.evaluation.evaluator import evaluate_model
+    from fetalseg.evaluation.ground_truth import TruthImage, read_ground_truth
+    from fetalseg.evaluation.report import describe_run, make_folder, table, write_report
+    from fetalseg.segmenter import Segmenter
+
+    if args.limit is not None and args.limit < 1:
+        raise ValueError(f"--limit must be at least 1, got {args.limit}")
+    truth = read_ground_truth(args.data, images=args.images, limit=args.limit)
+    make_folder(args.out)
+    path = find_model(args.model)
+    console = Console()
+
+    def track(images: Sequence[TruthImage]) -> Iterable[TruthImage]:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            yield from progress.track(images, description="frames")
+
+    with Segmenter.load(path, args.engine, precision=args.precision, threads=args.threads) as segmenter:
+        chosen = {"nms": args.nms, "single_structures": args.single_structures}
+        options = replace(
+            segmenter.default_options,
+            min_score=args.min_score,
+            max_detections=MAX_DETECTIONS,
+            masks=truth.has_masks,
+            **{name: value for name, value in chosen.items() if value is not None},
+        )
+        described = describe_run(segmenter, path, truth, options)
+        evaluation = evaluate_model(segmenter, truth, options, track=track)
+    write_report(args.out, evaluation, described)
+    engine = described["engine"]
+    console.print(f"{described['model']['name']} on {engine['name']} ({engine['precision']}, {engine['device']})")
+    console.print(table(evaluation))
+    console.print(f"written to {args.out}")
+    return 0

@@ -1,0 +1,175 @@
+"""The whole of `fetalseg eval` on a model whose answer is known, and the files that it writes."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from crafted_model import write_crafted_model
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from fetalseg.anatomy import coco_categories, structure_names
+from fetalseg.cli import main
+
+# The crafted model finds in every frame of 32 x 24 a cranium, score 0.9, that fills the box 8, 4, 24, 20.
+RIGHT = [8.0, 4.0, 16.0, 16.0]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_crafted_model(tmp_path_factory.mktemp("model") / "crafted.onnx")
+
+
+def write_set(folder: Path, *, masks: bool) -> Path:
+    """Three frames: a cranium that the model finds, one that it misses, and one that isn't listed."""
+    (folder / "images").mkdir()
+    images: list[dict[str, Any]] = []
+    for number in (1, 2, 3):
+        cv2.imwrite(str(folder / "images" / f"{number}.png"), np.full((24, 32), 40, np.uint8))
+        images.append({"id": number, "file_name": f"{number}.png", "height": 24, "width": 32})
+    images[2]["annotated_category_ids"] = [5]
+    boxes = {1: RIGHT, 2: [0.0, 0.0, 6.0, 4.0]}
+    annotations: list[dict[str, Any]] = [
+        {"id": n, "image_id": n, "category_id": 1, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+        for n, box in boxes.items()
+    ]
+    if masks:
+        for record in annotations:
+            x, y, w, h = record["bbox"]
+            record["segmentation"] = [[x, y, x + w, y, x + w, y + h, x, y + h]]
+    path = folder / "instances.json"
+    path.write_text(json.dumps({"categories": coco_categories(), "images": images, "annotations": annotations}))
+    return path
+
+
+def evaluate(data: Path, model: Path, out: Path, *options: str) -> dict[str, Any]:
+    assert (
+        main(["eval", "--data", str(data), "--model", str(model), "--out", str(out), "--threads", "1", *options]) == 0
+    )
+    metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
+    return metrics
+
+
+def test_metrics_have_the_agreed_form_and_the_right_numbers(model: Path, tmp_path: Path) -> None:
+    data = write_set(tmp_path, masks=True)
+    metrics = evaluate(data, model, tmp_path / "out", "--engine", "onnxruntime")
+    # Found in one of two frames, and a false detection of the same score beside: 51 of 101 points, precision 1.
+    expected = {"AP": pytest.approx(51 / 101), "AP50": pytest.approx(51 / 101), "AP75": pytest.approx(51 / 101)}
+    assert metrics["schema"] == 1
+    assert metrics["box"] == metrics["mask"] == expected | {"n": 1}
+    assert list(metrics["structures"]) == list(structure_names())
+    cranium = metrics["structures"]["cranium"]
+    assert cranium["box"] == cranium["mask"] == expected
+    assert (cranium["support"], cranium["mask_support"], cranium["frames"]) == (2, 2, 2)
+    assert (cranium["centre_hit"], cranium["dice"]) == (0.5, 0.5)
+    nothing = {"AP": None, "AP50": None, "AP75": None}
+    assert metrics["structures"]["palate"] == {
+        **{"support": 0, "mask_support": 0, "frames": 0, "box": nothing, "mask": nothing},
+        **{"centre_hit": None, "dice": None},
+    }
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    assert metrics["model"] == {"name": "crafted", "version": "1.0.0", "sha256": digest}
+    assert metrics["engine"] == {"name": "onnxruntime", "precision": "fp32", "device": "CPU, 1 thread"}
+    digest = hashlib.sha256(data.read_bytes()).hexdigest()
+    assert metrics["data"] == {"path": str(data), "sha256": digest, "images": 3}
+    assert metrics["frames"] == 3
+
+
+def test_a_set_with_boxes_alone_has_null_by_mask(model: Path, tmp_path: Path) -> None:
+    metrics = evaluate(write_set(tmp_path, masks=False), model, tmp_path / "out")
+    assert metrics["mask"] is None
+    assert {result["mask"] for result in metrics["structures"].values()} == {None}
+    assert metrics["box"]["AP50"] == pytest.approx(51 / 101)
+    assert not (tmp_path / "out" / "detections_mask.json").exists()
+
+
+def test_options_are_the_models_but_for_floor_and_number_and_are_written_down(model: Path, tmp_path: Path) -> None:
+    data = write_set(tmp_path, masks=True)
+    options = evaluate(data, model, tmp_path / "out")["options"]
+    assert (options["min_score"], options["max_detections"], options["nms"]) == (0.05, 100, "fast")
+    assert options["single_structures"] is True
+    chosen = ("--nms", "matrix", "--min-score", "0.95", "--no-single-structures")
+    metrics = evaluate(data, model, tmp_path / "out", *chosen)
+    assert (metrics["options"]["nms"], metrics["options"]["min_score"]) == ("matrix", 0.95)
+    assert metrics["options"]["single_structures"] is False
+    assert metrics["box"]["AP50"] == 0
+
+
+def test_a_limit_is_seen_in_the_number_of_frames(model: Path, tmp_path: Path) -> None:
+    metrics = evaluate(write_set(tmp_path, masks=True), model, tmp_path / "out", "--limit", "1")
+    assert metrics["frames"] == 1
+    assert metrics["box"]["AP50"] == pytest.approx(1)
+
+
+def test_the_table_of_structures_has_a_row_for_each_and_empty_cells_without_figures(
+    model: Path, tmp_path: Path
+) -> None:
+    evaluate(write_set(tmp_path, masks=True), model, tmp_path / "out")
+    with (tmp_path / "out" / "structures.csv").open(newline="") as file:
+        rows = {row["structure"]: row for row in csv.DictReader(file)}
+    assert list(rows) == list(structure_names())
+    assert float(rows["cranium"]["mask_AP50"]) == pytest.approx(51 / 101)
+    assert (rows["cranium"]["support"], rows["heart"]["support"], rows["heart"]["box_AP50"]) == ("2", "0", "")
+
+
+@pytest.mark.parametrize(("kind", "file"), [("bbox", "detections_box.json"), ("segm", "detections_mask.json")])
+def test_detections_load_into_pycocotools_and_give_the_same_figures(
+    kind: str, file: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_set(tmp_path, masks=True)
+    metrics = evaluate(data, model, tmp_path / "out")
+    direct = COCO(str(data))
+    evaluation = COCOeval(direct, direct.loadRes(str(tmp_path / "out" / file)), kind)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    ours = metrics["box" if kind == "bbox" else "mask"]
+    assert [ours["AP"], ours["AP50"], ours["AP75"]] == pytest.approx(evaluation.stats[:3])
+
+
+def test_the_terminal_shows_figures_and_what_is_missing(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    evaluate(write_set(tmp_path, masks=True), model, tmp_path / "out")
+    shown = capsys.readouterr().out
+    assert "cranium" in shown
+    assert "0.505" in shown
+    assert "mean of 1" in shown
+    assert "16 structures have no ground truth" in shown
+    assert "heart" not in shown
+    assert "Running per image evaluation" not in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--limit", "0"], "--limit must be at least 1, got 0"),
+        (["--min-score", "1.5"], "min_score must be within 0..1, got 1.5"),
+        (["--model", "fetalseg-none"], "no model named 'fetalseg-none'"),
+        (["--data", "nowhere.json"], "can't read nowhere.json"),
+        (["--images", "nowhere"], "looked in nowhere"),
+    ],
+)
+def test_mistakes_end_with_a_message_and_exit_code_1(
+    options: list[str], message: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_set(tmp_path, masks=False)
+    arguments = ["eval", "--data", str(data), "--model", str(model), "--out", str(tmp_path / "out"), *options]
+    assert main(arguments) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_found_before_the_work(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_set(tmp_path, masks=False)
+    assert main(["eval", "--data", str(data), "--model", str(model), "--out", str(data)]) == 1
+    assert f"can't write to {data}" in capsys.readouterr().err
