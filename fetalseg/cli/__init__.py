@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -41,21 +42,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("-v", "--verbose", action="store_true", help="say more on standard error")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     chosen = next((word for word in arguments if not word.startswith("-")), None)
+    command_parser = parser
     for word, (module, summary) in COMMANDS.items():
         subparser = subparsers.add_parser(word, help=summary, description=summary)
         if word == chosen:
             command = importlib.import_module(module)
             command.add_arguments(subparser)
-    args = parser.parse_args(arguments)
+            command_parser = subparser
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        # By the subcommand's parser, whose usage lists the options that there are.
+        command_parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     logging.basicConfig(
         level=logging.DEBUG if args.verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
     )
     try:
-        return int(command.run(args))
+        code = int(command.run(args))
+        sys.stdout.flush()
+        return code
     except (FetalsegError, ValueError) as error:
         if args.verbose:
             logging.getLogger(__name__).exception("failed")
         print(f"fetalseg {args.command}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # The reader of a pipe has had enough; what is still buffered must not raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         return 130

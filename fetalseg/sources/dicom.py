@@ -62,9 +62,10 @@ class DicomSource(Source):
         super().__init__(path.name)
         self._path = path
         dataset = self._read(with_pixels=False)
-        self._syntax = self._check_syntax(dataset)
         try:
+            # pydicom warns of oddities in a file that are none of a viewer's business.
             with warnings.catch_warnings(action="ignore"):
+                self._syntax = _check_syntax(dataset)
                 header = _plain_values(dataset)
                 if missing := [word for word in ("Rows", "Columns", "PhotometricInterpretation") if word not in header]:
                     raise FrameError(f"no image in it: {', '.join(missing)} missing or malformed")
@@ -76,14 +77,14 @@ class DicomSource(Source):
             raise type(error)(f"{self.name}: {error}") from None
         except (TypeError, ValueError):
             raise FrameError(f"{self.name}: the number of rows, columns or frames is no number") from None
-        self.fps, self._timestamps_ms = timing(header, self.length)
+        self._timing = timing(header, self.length)
+        self.fps = self._timing.fps
         self._spacing_mm = spacing_mm(header)
 
     def __iter__(self) -> Iterator[Frame]:
         decoded, display = self._decode(), self._display
         for index in range(self.length or 0):
             try:
-                # pydicom warns of oddities in the file that are none of a viewer's business.
                 with warnings.catch_warnings(action="ignore"):
                     stored = next(decoded, None)
                 if stored is None:
@@ -100,7 +101,7 @@ class DicomSource(Source):
             yield Frame(
                 pixels,
                 spacing_mm=self._spacing_mm,
-                timestamp_ms=self._timestamps_ms[index] if self._timestamps_ms else None,
+                timestamp_ms=self._timing.timestamp_ms(index),
                 source=self.name,
                 index=index,
             )
@@ -143,20 +144,6 @@ class DicomSource(Source):
         elif self._syntax.startswith(_ENDS_WITH_MARKER) and not encoded.rstrip(b"\0\xff").endswith(b"\xff\xd9"):
             raise FrameError(f"truncated {self._syntax.name}: {len(encoded)} bytes without an end marker")
 
-    def _check_syntax(self, header: Any) -> Any:
-        from pydicom.pixels.decoders.base import get_decoder
-
-        syntax = getattr(header, "file_meta", {}).get("TransferSyntaxUID")
-        if syntax is None:
-            raise FrameError(f"{self.name}: the file doesn't say how it is coded (no transfer syntax)")
-        try:
-            decoder = get_decoder(syntax)
-        except NotImplementedError:
-            raise FrameError(f"{self.name}: {syntax.name} is not supported") from None
-        if not decoder.is_available:
-            raise FrameError(f"{self.name}: nothing installed decodes {syntax.name}; pip install 'fetalseg[dicom]'")
-        return syntax
-
     def _read(self, *, with_pixels: bool) -> Any:
         """The elements that matter, as a pydicom data set."""
         import pydicom
@@ -172,6 +159,22 @@ class DicomSource(Source):
             raise FrameError(f"{self.name}: not a DICOM file") from None
         except Exception as error:  # a damaged file can raise anything, and the text may quote the file
             raise FrameError(f"{self.name}: damaged DICOM file ({type(error).__name__})") from None
+
+
+def _check_syntax(dataset: Any) -> Any:
+    """The transfer syntax, once it is known that something installed decodes it."""
+    from pydicom.pixels.decoders.base import get_decoder
+
+    syntax = getattr(dataset, "file_meta", {}).get("TransferSyntaxUID")
+    if syntax is None:
+        raise FrameError("the file doesn't say how it is coded (no transfer syntax)")
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        raise FrameError(f"transfer syntax {syntax.name!r} is not supported") from None
+    if not decoder.is_available:
+        raise FrameError(f"nothing installed decodes {syntax.name}; pip install 'fetalseg[dicom]'")
+    return syntax
 
 
 def _plain_values(dataset: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -29,11 +30,19 @@ class Timing(NamedTuple):
 
     Attributes:
         fps: frames per second, or None where the file doesn't say.
-        timestamps_ms: of each frame, or empty where the file doesn't say.
+        interval_ms: from frame to frame where it is constant, else None.
+        moments_ms: of each frame where the file gives every one, else empty.
     """
 
-    fps: float | None
-    timestamps_ms: tuple[float, ...]
+    fps: float | None = None
+    interval_ms: float | None = None
+    moments_ms: tuple[float, ...] = ()
+
+    def timestamp_ms(self, index: int) -> float | None:
+        """Time of frame `index` since the first, or None where the file doesn't say."""
+        if self.moments_ms:
+            return self.moments_ms[index]
+        return None if self.interval_ms is None else index * self.interval_ms
 
 
 def spacing_mm(header: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -61,21 +70,16 @@ def timing(header: Mapping[str, Any], frames: int) -> Timing:
     Frame Time and Frame Time Vector (what was acquired) come before Cine Rate and Recommended Display Frame Rate.
     """
     if frames < 2:
-        return Timing(None, ())
+        return Timing()
+    if interval := positive(header.get("FrameTime")):
+        return Timing(1000 / interval, interval)
     steps = numbers(header.get("FrameTimeVector"))
-    interval = positive(header.get("FrameTime"))
-    if interval is None and len(steps) == frames and all(step > 0 for step in steps[1:]):
+    if len(steps) == frames and min(steps[1:]) > 0:
         # The first number is the time before the first frame, which the standard sets to 0.
-        moments = [0.0]
-        for step in steps[1:]:
-            moments.append(moments[-1] + step)
-        return Timing(1000 * (frames - 1) / moments[-1], tuple(moments))
-    if interval is None:
-        rate = positive(header.get("CineRate")) or positive(header.get("RecommendedDisplayFrameRate"))
-        if rate is None:
-            return Timing(None, ())
-        interval = 1000 / rate
-    return Timing(1000 / interval, tuple(i * interval for i in range(frames)))
+        moments = tuple(itertools.accumulate(steps[1:], initial=0.0))
+        return Timing(1000 * (frames - 1) / moments[-1], None, moments)
+    rate = positive(header.get("CineRate")) or positive(header.get("RecommendedDisplayFrameRate"))
+    return Timing(rate, 1000 / rate) if rate else Timing()
 
 
 def _is_image(region: Mapping[str, Any]) -> bool:

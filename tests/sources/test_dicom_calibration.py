@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fetalseg.sources.dicom_calibration import spacing_mm, timing
+from fetalseg.sources.dicom_calibration import Timing, spacing_mm, timing
 
 
 def region(**changes: Any) -> dict[str, Any]:
@@ -80,17 +80,17 @@ def test_a_malformed_pixel_spacing_is_unknown(value: Any) -> None:
 def test_frame_time_comes_before_the_rates() -> None:
     pace = timing({"FrameTime": "40", "CineRate": 30, "RecommendedDisplayFrameRate": 10}, 3)
     assert pace.fps == 25
-    assert pace.timestamps_ms == (0, 40, 80)
+    assert [pace.timestamp_ms(index) for index in range(3)] == [0, 40, 80]
 
 
 def test_cine_rate_comes_before_the_recommended_one() -> None:
-    assert timing({"CineRate": 50, "RecommendedDisplayFrameRate": 10}, 2) == (50, (0, 20))
-    assert timing({"CineRate": 0, "RecommendedDisplayFrameRate": 10}, 2) == (10, (0, 100))
+    assert timing({"CineRate": 50, "RecommendedDisplayFrameRate": 10}, 2) == Timing(50, 20)
+    assert timing({"CineRate": 0, "RecommendedDisplayFrameRate": 10}, 2) == Timing(10, 100)
 
 
 def test_a_frame_time_vector_gives_each_moment() -> None:
     pace = timing({"FrameTimeVector": [0, 30, 50, 40]}, 4)
-    assert pace.timestamps_ms == (0, 30, 80, 120)
+    assert [pace.timestamp_ms(index) for index in range(4)] == [0, 30, 80, 120]
     assert pace.fps == pytest.approx(25)
 
 
@@ -98,8 +98,10 @@ def test_a_frame_time_vector_gives_each_moment() -> None:
     "header", [{}, {"FrameTime": "x"}, {"FrameTime": 0}, {"FrameTimeVector": [0, 30]}, {"CineRate": None}], ids=str
 )
 def test_an_unknown_pace_is_none(header: dict[str, Any]) -> None:
-    assert timing(header, 3) == (None, ())
+    pace = timing(header, 3)
+    assert (pace.fps, pace.timestamp_ms(2)) == (None, None)
 
 
 def test_a_still_has_no_pace() -> None:
-    assert timing({"FrameTime": 40}, 1) == (None, ())
+    pace = timing({"FrameTime": 40}, 1)
+    assert (pace.fps, pace.timestamp_ms(0)) == (None, None)
