@@ -8,6 +8,7 @@ import importlib
 import itertools
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -25,7 +26,7 @@ from fetalseg.errors import MissingExtraError
 from fetalseg.frame import Frame
 from fetalseg.sources import open_source
 
-__all__ = ["add_arguments", "client_module", "encoded_frames", "run", "second_line", "summary"]
+__all__ = ["add_arguments", "client_module", "encoded_frames", "positive", "run", "stream_and_report", "summary"]
 
 # The library never imports the service; its command line reaches it by name.
 CONSOLE_MODULE = "fetalseg_server.console"
@@ -40,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source", metavar="SOURCE", help="video, DICOM, image, folder, phantom, camera:0 or pydicom:NAME"
     )
     parser.add_argument("url", metavar="URL", help="ws://HOST:PORT/v1/stream")
-    parser.add_argument("--fps", type=_positive, default=25.0, help="frames a second, paced exactly (25)")
-    parser.add_argument("--seconds", type=_positive, help="stop after so long; by default when the source ends")
+    parser.add_argument("--fps", type=positive, default=25.0, help="frames a second, paced exactly (25)")
+    parser.add_argument("--seconds", type=positive, help="stop after so long; by default when the source ends")
     parser.add_argument("--loop", action="store_true", help="start over when the source ends")
     parser.add_argument(
         "--codec", choices=("jpeg", "png", "gray8", "rgb24"), default="jpeg", help="how frames travel (jpeg)"
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quality", type=_jpeg_quality, default=90, help="of JPEG, 1..100 (90)")
     parser.add_argument("--resize", type=_size, metavar="WxH", help="send frames of this size")
     parser.add_argument("--masks", choices=("polygon", "rle", "labelmap", "none"), default="polygon", help="(polygon)")
-    parser.add_argument("--deadline-ms", type=_positive, help="the server skips frames that are older")
+    parser.add_argument("--deadline-ms", type=positive, help="the server skips frames that are older")
     parser.add_argument("--min-score", type=float, help="0..1; by default the model's own")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of the run here")
     parser.epilog = f"A server's token is read from the environment variable {TOKEN_VARIABLE}."
@@ -57,27 +58,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Streams, prints a line a second and a summary; 1 where no frame was answered."""
-    console_module = client_module(CONSOLE_MODULE)
-    options = importlib.import_module(OPTIONS_MODULE).SessionOptions(
-        codec=args.codec, masks=args.masks, deadline_ms=args.deadline_ms, min_score=args.min_score
-    )
-    console = Console(highlight=False)
-    seconds = itertools.count(1)
+    console = Console(highlight=False, soft_wrap=True)
     with open_source(args.source) as source:
 
         def read() -> Iterator[Any]:
             return encoded_frames(source, codec=args.codec, quality=args.quality, size=args.resize)
 
-        figures = asyncio.run(
-            console_module.run_console(
-                args.url,
-                console_module.looped(read) if args.loop else read(),
-                fps=args.fps,
-                seconds=args.seconds,
-                token=os.environ.get(TOKEN_VARIABLE),
-                options=options,
-                on_second=lambda figures: console.print(second_line(next(seconds), figures), soft_wrap=True),
-            )
+        figures = stream_and_report(
+            console,
+            args.url,
+            client_module(CONSOLE_MODULE).looped(read) if args.loop else read(),
+            fps=args.fps,
+            seconds=args.seconds,
+            codec=args.codec,
+            masks=args.masks,
+            deadline_ms=args.deadline_ms,
+            min_score=args.min_score,
         )
     console.print(summary(figures, title=f"{args.source} at {args.fps:g} FPS for {figures.elapsed_s:.1f} s"))
     if args.json:
@@ -86,6 +82,44 @@ def run(args: argparse.Namespace) -> int:
         print("fetalseg stream: no frame was answered with a result", file=sys.stderr)
         return 1
     return 0
+
+
+def stream_and_report(
+    console: Console, url: str, frames: Iterable[Any], *, fps: float, seconds: float | None, **options: Any
+) -> Any:
+    """Streams frames and prints a line a second; Ctrl+C or SIGTERM ends the stream, not the program.
+
+    Args:
+        console: to print to.
+        url: of the stream.
+        frames: `fetalseg_server.client.EncodedFrame`.
+        fps: pace.
+        seconds: at most so long, or None.
+        options: of the session, by the names of `fetalseg_server.options.SessionOptions`.
+
+    Returns:
+        `fetalseg_server.console.Figures` of the whole run.
+    """
+    run_console = client_module(CONSOLE_MODULE).run_console
+    session_options = client_module(OPTIONS_MODULE).SessionOptions(**options)
+    second = itertools.count(1)
+
+    async def stream() -> Any:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        return await run_console(
+            url,
+            frames,
+            fps=fps,
+            seconds=seconds,
+            token=os.environ.get(TOKEN_VARIABLE),
+            options=session_options,
+            on_second=lambda figures: console.print(second_line(next(second), figures)),
+            stop=stop,
+        )
+
+    return asyncio.run(stream())
 
 
 def client_module(name: str) -> Any:
@@ -174,7 +208,8 @@ def _in_id_order(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: structure(name).id)
 
 
-def _positive(text: str) -> float:
+def positive(text: str) -> float:
+    """An argument above 0."""
     value = float(text)
     if not 0 < value < 1e6:
         raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")

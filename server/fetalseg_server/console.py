@@ -139,8 +139,9 @@ async def run_console(
     token: str | None = None,
     options: SessionOptions | None = None,
     on_second: Callable[[Figures], None] = lambda figures: None,
+    stop: asyncio.Event | None = None,
 ) -> Figures:
-    """Streams frames at `fps` until they end or the time is over, then waits for the last answers.
+    """Streams frames at `fps` until they end, the time is over or `stop` is set; then waits for the last answers.
 
     Args:
         url: of the stream.
@@ -150,6 +151,7 @@ async def run_console(
         token: of the server, if it wants one.
         options: of the session.
         on_second: told the figures of each second.
+        stop: ends the stream early when it is set.
 
     Returns:
         The figures of the whole run.
@@ -168,19 +170,20 @@ async def run_console(
             receiving = asyncio.create_task(_receive(client, tally))
             reporting = asyncio.create_task(_report(tally, on_second))
             pacing = asyncio.create_task(_pace(client, tally, feeder, first, fps, seconds))
+            stopping = asyncio.create_task((stop or asyncio.Event()).wait())
+            tasks = (pacing, receiving, reporting, stopping)
             try:
-                await asyncio.wait([pacing, receiving], return_when=asyncio.FIRST_COMPLETED)
-                if receiving.done():  # the session ended under us; its error says why
-                    pacing.cancel()
-                    receiving.result()
-                else:
+                await asyncio.wait([pacing, receiving, stopping], return_when=asyncio.FIRST_COMPLETED)
+                if pacing.done():
                     pacing.result()
+                pacing.cancel()
+                if not receiving.done():
                     await client.bye()
-                    await receiving
+                await receiving  # if the session ended under us, its error says why
             finally:
-                for task in (pacing, receiving, reporting):
+                for task in tasks:
                     task.cancel()
-                await asyncio.gather(pacing, receiving, reporting, return_exceptions=True)
+                await asyncio.gather(*tasks, return_exceptions=True)
             return tally.whole()
     finally:
         feeder.stop()

@@ -36,7 +36,7 @@ export class CineSource {
   /** @type {SourceEvents} */
   #events;
 
-  /** @param {string} indexUrl of the JSON file that `python -m fetalseg_server.viewer_cine` wrote */
+  /** @param {string} indexUrl of the JSON file that `fetalseg_server.cine_file` wrote */
   constructor(indexUrl) {
     this.#indexUrl = new URL(indexUrl, document.baseURI);
   }

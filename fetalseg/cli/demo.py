@@ -1,0 +1,156 @@
+"""`fetalseg demo`: a server, a viewer, and two cines streamed to it at 25 FPS, until Ctrl+C or for some seconds."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from rich.console import Console
+
+from fetalseg.cli.stream import client_module, encoded_frames, positive, stream_and_report, summary
+from fetalseg.errors import FetalsegError
+from fetalseg.sources import open_source
+
+__all__ = ["add_arguments", "run"]
+
+CINE_MODULE = "fetalseg_server.cine_file"
+REAL_CINE = "pydicom:examples_ybr_color.dcm"  # 30 frames 320x240, ultrasound in colour, ships inside pydicom
+REAL_TURNS = 3  # 3.6 s, about as long as the synthetic cine
+FPS = 25.0
+PORT = 8420
+START_S = 120.0  # a cold disk reads the inference runtime slowly
+STOP_S = 15.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    parser.add_argument("--seconds", type=positive, help="end after so long; by default at Ctrl+C")
+    parser.add_argument("--host", default="127.0.0.1", help="address of the server (127.0.0.1)")
+    parser.add_argument("--port", type=int, help=f"port of the server; by default {PORT}, or a free one if it is taken")
+    parser.add_argument("--model", help="name or path of the model")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the demo; 0 where frames were answered and the server stopped, else 1."""
+    console = Console(highlight=False, soft_wrap=True)
+    port = args.port if args.port is not None else _free_port(args.host)
+    with tempfile.TemporaryDirectory(prefix="fetalseg-demo-") as folder, _terminable():
+        console.print(f"Starting the server on {args.host}:{port} ...")
+        with _server(args.host, port, args.model, Path(folder, "server.log")):
+            console.print(f"Viewer:  [bold cyan]http://{args.host}:{port}/[/]   (open it in a browser)")
+            console.print("[yellow]Research use only. Not a medical device.[/]")
+            console.print(f"A console streams a real ultrasound cine, then a synthetic one, in turn, at {FPS:g} FPS.")
+            if args.seconds is None:
+                console.print("Ctrl+C ends the demo.")
+            figures = stream_and_report(
+                console,
+                f"ws://{args.host}:{port}/v1/stream",
+                _programme(),
+                fps=FPS,
+                seconds=args.seconds,
+            )
+    console.print(summary(figures, title=f"demo at {FPS:g} FPS for {figures.elapsed_s:.1f} s"))
+    console.print("The server has stopped.")
+    return 0 if figures.answered else 1
+
+
+def _programme() -> Iterator[Any]:
+    """The real and the synthetic cine in turn, without an end."""
+    cine_file = client_module(CINE_MODULE)
+    with open_source(REAL_CINE) as source:
+        real = list(encoded_frames(source, codec="jpeg", quality=90, title="real"))
+    synthetic = cine_file.read_cine(cine_file.BUILT_IN, source="synthetic")
+    while True:
+        for _ in range(REAL_TURNS):
+            yield from real
+        yield from synthetic
+
+
+@contextlib.contextmanager
+def _server(host: str, port: int, model: str | None, log: Path) -> Iterator[None]:
+    """A server that is ready, in a process of its own; stopped with everything it started at the end.
+
+    Raises:
+        FetalsegError: it ended or wasn't ready in time; the text has its last words.
+    """
+    command = [sys.executable, "-m", "fetalseg.cli", "serve", "--host", host, "--port", str(port)]
+    if model is not None:
+        command += ["--model", model]
+    with log.open("wb") as output, _child(command, output) as process:
+        deadline = time.monotonic() + START_S
+        while not _is_ready(f"http://{host}:{port}/readyz"):
+            if process.poll() is not None:
+                raise FetalsegError(f"the server ended with exit code {process.returncode}:\n{_last_words(log)}")
+            if time.monotonic() > deadline:
+                raise FetalsegError(f"the server was not ready within {START_S:g} s:\n{_last_words(log)}")
+            time.sleep(0.1)
+        yield
+
+
+@contextlib.contextmanager
+def _child(command: list[str], output: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with a process group of its own: Ctrl+C reaches only us, and nothing it started outlives us."""
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_S)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM and a closed terminal end the demo as Ctrl+C does, so that the server never stays behind."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    chosen = (signal.SIGTERM, signal.SIGHUP)
+    before: list[Callable[..., Any] | int | None] = [signal.signal(number, interrupt) for number in chosen]
+    try:
+        yield
+    finally:
+        for number, handler in zip(chosen, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _is_ready(url: str) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy: it runs here
+    try:
+        with opener.open(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _free_port(host: str) -> int:
+    """The usual port, or one that is free."""
+    for port in (PORT, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            return int(probe.getsockname()[1])
+    raise FetalsegError(f"can't listen at {host}: expected an address of this computer")
+
+
+def _last_words(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return "\n".join(lines[-12:]) or "(it said nothing)"

@@ -1,0 +1,224 @@
+"""The Python client against a real server whose model finds the same cranium in every frame."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from crafted_model import write_crafted_model
+from fetalseg_server.client import (
+    ConnectionFailedError,
+    Result,
+    Skipped,
+    StreamError,
+    connect,
+    encode_frame,
+    segment_frames,
+)
+from fetalseg_server.options import SessionOptions
+from fetalseg_server.protocol import Codec
+from running_server import RunningServer, running_server
+
+FRAME = np.full((48, 64), 40, np.uint8)
+# The crafted box 8, 4, 24, 20 of a 32 x 24 input, on a frame twice as large.
+BOX = (16.0, 8.0, 48.0, 40.0)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_crafted_model(tmp_path_factory.mktemp("model") / "crafted.onnx")
+
+
+@pytest.fixture(scope="module")
+def server(model: Path) -> Iterator[RunningServer]:
+    with running_server(model) as running:
+        yield running
+
+
+async def answers_to(server: RunningServer, frames: list[object], **options: object) -> list[Result | Skipped]:
+    async with connect(server.stream_url, options=SessionOptions(**options)) as client:
+        for frame in frames:
+            await client.send(frame, wait=True)
+        await client.bye()
+        return [answer async for answer in client]
+
+
+async def test_a_frame_comes_back_with_its_structure_on_the_clients_own_scale(server: RunningServer) -> None:
+    async with connect(server.stream_url) as client:
+        assert client.ready.window == 2
+        assert client.ready.model["name"] == "crafted"
+        sequence = await client.send(FRAME, capture_time_us=123_456)
+        answer = await anext(client)
+    assert isinstance(answer, Result)
+    assert (answer.sequence, answer.capture_time_us) == (sequence, 123_456)
+    (found,) = answer.instances
+    assert (found.structure, found.structure_id) == ("cranium", 1)
+    assert found.score == pytest.approx(0.9, abs=0.01)
+    assert found.box == pytest.approx(BOX, abs=0.5)
+    assert answer.view is not None
+    assert answer.view[0] == "head"
+    assert answer.latency_ms >= (answer.sent_us - answer.received_us) / 1000 > 0
+
+
+@pytest.mark.parametrize("codec", ["jpeg", "png", "gray8", "rgb24"])
+async def test_every_codec_carries_gray_and_colour(server: RunningServer, codec: str) -> None:
+    answers = await answers_to(server, [FRAME, np.full((48, 64, 3), 40, np.uint8)], codec=codec)
+    assert [type(answer) for answer in answers] == [Result, Result]
+
+
+async def test_the_bytes_of_an_image_file_are_sent_as_they_are(server: RunningServer) -> None:
+    files = [cv2.imencode(suffix, FRAME)[1].tobytes() for suffix in (".jpg", ".png")]
+    assert [type(answer) for answer in await answers_to(server, files)] == [Result, Result]
+
+
+async def test_a_label_map_is_attached_to_its_result(server: RunningServer) -> None:
+    answers = await answers_to(server, [FRAME, FRAME], masks="labelmap")
+    for answer in answers:
+        assert isinstance(answer, Result)
+        assert answer.labelmap is not None
+        assert answer.labelmap.shape == FRAME.shape
+        assert answer.labelmap[24, 32] == 1  # the cranium's id in the middle of its box
+        assert answer.labelmap[2, 2] == 0
+
+
+async def test_polygon_and_rle_arrive_as_asked(server: RunningServer) -> None:
+    (polygon,) = await answers_to(server, [FRAME], masks="polygon")
+    (rle,) = await answers_to(server, [FRAME], masks="rle")
+    found_polygon, found_rle = polygon.instances[0], rle.instances[0]
+    assert found_polygon.rle is None
+    assert min(found_polygon.polygon[0][0::2]) == pytest.approx(BOX[0], abs=1)
+    assert found_rle.polygon is None
+    assert found_rle.rle["size"] == [48, 64]
+
+
+async def test_options_change_from_the_next_frame_on(server: RunningServer) -> None:
+    async with connect(server.stream_url) as client:
+        await client.send(FRAME)
+        options = await client.configure(min_score=0.95, masks="labelmap")
+        await client.send(FRAME, wait=True)
+        before, after = await anext(client), await anext(client)
+    assert options.min_score == 0.95
+    assert len(before.instances) == 1
+    assert before.labelmap is None
+    assert len(after.instances) == 0
+    assert after.labelmap is not None
+
+
+async def test_an_option_that_does_not_exist_is_refused_before_it_is_sent(server: RunningServer) -> None:
+    async with connect(server.stream_url) as client:
+        with pytest.raises(ValueError, match="unknown option colour"):
+            await client.configure(colour="red")
+
+
+async def test_frames_beyond_the_window_are_dropped_at_the_source(server: RunningServer) -> None:
+    large = encode_frame(np.random.default_rng(0).integers(0, 120, (1200, 1600), np.uint8), "png")
+    async with connect(server.stream_url) as client:
+        sequences = [await client.send(large) for _ in range(10)]
+        sent = [sequence for sequence in sequences if sequence is not None]
+        assert client.unanswered <= client.ready.window
+        assert client.dropped == 10 - len(sent) > 0
+        assert sent == list(range(1, len(sent) + 1))
+        await client.bye()
+        answers = [answer async for answer in client]
+    assert [answer.sequence for answer in answers] == sent
+    assert all(isinstance(answer, Result) for answer in answers)  # within the window nothing is superseded
+
+
+async def test_what_is_no_image_is_skipped_and_the_session_lives_on(server: RunningServer) -> None:
+    skipped, result = await answers_to(server, [b"\xff\xd8 this is no JPEG", FRAME])
+    assert isinstance(skipped, Skipped)
+    assert skipped.reason == "decode_error"
+    assert skipped.detail
+    assert isinstance(result, Result)
+
+
+def test_frames_can_be_segmented_without_an_event_loop(server: RunningServer) -> None:
+    answers = list(segment_frames(server.stream_url, [FRAME] * 7))
+    assert [answer.sequence for answer in answers] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_caller_may_stop_reading_early(server: RunningServer) -> None:
+    answers = segment_frames(server.stream_url, itertools.repeat(FRAME))
+    assert next(answers).sequence == 1
+    answers.close()
+
+
+async def test_nobody_listening_is_said_in_plain_words() -> None:
+    with pytest.raises(ConnectionFailedError, match=r"no server listens at ws://127\.0\.0\.1:9/v1/stream"):
+        async with connect("ws://127.0.0.1:9/v1/stream"):
+            pass
+
+
+async def test_an_address_that_is_no_websocket_is_a_callers_mistake() -> None:
+    with pytest.raises(ValueError, match="expected an address such as ws://"):
+        async with connect("http://127.0.0.1:9/v1/stream"):
+            pass
+
+
+async def test_another_path_of_the_server_is_no_stream(server: RunningServer) -> None:
+    with pytest.raises(ConnectionFailedError, match="is no stream"):
+        async with connect(server.stream_url + "s"):
+            pass
+
+
+async def test_a_hello_that_is_refused_names_the_reason_and_the_close_code(server: RunningServer) -> None:
+    with pytest.raises(ConnectionFailedError, match="no-such-model") as caught:
+        async with connect(server.stream_url, options=SessionOptions(model="no-such-model")):
+            pass
+    assert caught.value.close_code is not None
+    assert caught.value.code
+
+
+async def test_a_missing_token_is_said_in_plain_words_and_the_right_one_is_welcome(model: Path) -> None:
+    with running_server(model, environment={"FETALSEG_TOKENS": "sesame-sesame-sesame"}) as guarded:
+        with pytest.raises(ConnectionFailedError, match="does not accept the token") as caught:
+            async with connect(guarded.stream_url, token="pepper"):
+                pass
+        assert caught.value.close_code == 1008
+        async with connect(guarded.stream_url, token="sesame-sesame-sesame") as client:
+            await client.send(FRAME)
+            assert isinstance(await anext(client), Result)
+
+
+async def test_a_server_that_shuts_down_ends_the_session_with_its_reason(model: Path) -> None:
+    with running_server(model) as mortal:
+        async with connect(mortal.stream_url) as client:
+            await client.send(FRAME)
+            assert isinstance(await anext(client), Result)
+            mortal.process.send_signal(signal.SIGTERM)
+            with pytest.raises(StreamError, match="shutting down") as caught:
+                await asyncio.wait_for(anext(client), 20)
+            assert caught.value.close_code == 1001
+            with pytest.raises(StreamError):
+                await client.send(FRAME)
+
+
+@pytest.mark.parametrize(
+    ("codec", "expected"),
+    [("jpeg", Codec.JPEG), ("png", Codec.PNG), ("gray8", Codec.GRAY8), ("rgb24", Codec.RGB24)],
+)
+def test_encoding_keeps_the_pixels(codec: str, expected: Codec) -> None:
+    colour = np.zeros((20, 30, 3), np.uint8)
+    colour[:, :, 0] = 200  # red
+    frame = encode_frame(colour, codec, quality=95)
+    assert frame.codec is expected
+    if codec == "gray8":
+        assert (frame.width, frame.height, len(frame.payload)) == (30, 20, 600)
+        assert frame.payload[0] == 60  # 0.299 * 200, the luma of red
+    elif codec == "rgb24":
+        assert frame.payload[:3] == bytes([200, 0, 0])
+    else:
+        assert (frame.width, frame.height) == (0, 0)
+        image = cv2.imdecode(np.frombuffer(frame.payload, np.uint8), cv2.IMREAD_COLOR_RGB)
+        assert image[10, 15] == pytest.approx([200, 0, 0], abs=3)
+
+
+def test_an_unknown_codec_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected jpeg, png, gray8 or rgb24"):
+        encode_frame(FRAME, "webp")
