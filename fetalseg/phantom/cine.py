@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from fetalseg.anatomy import VIEWS, view
+from fetalseg.phantom.acoustics import Speckle
 from fetalseg.phantom.examination import Examination, draw_examination
 from fetalseg.phantom.frames import PhantomFrame, make_frame
 from fetalseg.phantom.motion import Motion
@@ -15,6 +16,7 @@ from fetalseg.phantom.motion import Motion
 __all__ = ["VIEW_ORDER", "VIEW_SECONDS", "cine", "examined"]
 
 VIEW_SECONDS = 4.0  # how long the probe rests on a view
+_SPECKLE_TURN = 4.0  # rad/s; neighbouring frames at 25 a second stay alike
 VIEW_ORDER = tuple(v.name for v in VIEWS)
 
 
@@ -74,11 +76,13 @@ def _frames(
             views[held % len(views)],
             examination,
             plan=np.random.SeedSequence([seed, 13, held]),
-            speckle=np.random.default_rng([seed, 14, index]),
+            speckle=Speckle(np.random.SeedSequence([seed, 14, held]), _SPECKLE_TURN * seconds),
+            noise=np.random.default_rng([seed, 15, index]),
             motion=_motion(seconds, seconds - held * view_seconds, heart_hz, movement),
             height=height,
             width=width,
             timestamp_ms=1000.0 * seconds,
+            frozen=False,
         )
 
 

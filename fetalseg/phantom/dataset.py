@@ -12,6 +12,7 @@ import numpy as np
 
 from fetalseg.anatomy import VIEWS, coco_categories, structure, view
 from fetalseg.errors import DataError
+from fetalseg.phantom.acoustics import Speckle
 from fetalseg.phantom.cine import VIEW_ORDER, cine, examined
 from fetalseg.phantom.examination import Examination, draw_examination
 from fetalseg.phantom.frames import PhantomFrame, make_frame
@@ -44,7 +45,8 @@ def still(
         name,
         examination,
         plan=np.random.SeedSequence([seed, 2, index]),
-        speckle=np.random.default_rng([seed, 3, index]),
+        speckle=Speckle(np.random.SeedSequence([seed, 3, index])),
+        noise=np.random.default_rng([seed, 4, index]),
         motion=draw_moment(choice),
         height=height,
         width=width,
@@ -152,7 +154,7 @@ def _image_record(
 
 
 def _annotation_records(frame: PhantomFrame, image_id: int, first_id: int) -> list[dict[str, Any]]:
-    records = []
+    records: list[dict[str, Any]] = []
     for name, mask, ignored in zip(frame.names, frame.masks, frame.ignored, strict=True):
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         x, y, right, bottom = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

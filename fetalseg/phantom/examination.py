@@ -49,6 +49,7 @@ _TABLE: dict[str, tuple[float, float, float, float, float]] = {
     "skull": (1.0, 1.1, 1.2, 1.3, 1.4),
 }
 _EXAMINATION_SPREAD = 0.06
+_TISSUE_SPREAD_DB = {"brain": 2.0, "bone": 3.0, "plexus": 1.8, "wall": 1.8, "organ": 1.8, "line": 2.0}
 
 
 class Sizes(dict[str, float]):
@@ -133,7 +134,7 @@ def draw_examination(rng: np.random.Generator) -> Examination:
         sizes=sizes,
         console=_draw_console(rng, probe),
         nasal_bone=bool(rng.random() >= 0.05),
-        tissue_db={name: float(rng.normal(0.0, 1.8)) for name in ("brain", "bone", "plexus", "wall", "organ", "line")},
+        tissue_db={name: float(rng.normal(0.0, spread)) for name, spread in _TISSUE_SPREAD_DB.items()},
     )
 
 
@@ -142,8 +143,8 @@ def _draw_console(rng: np.random.Generator, probe: Probe) -> Console:
     return Console(
         frequency_mhz=float(rng.uniform(5, 9) if fine else rng.uniform(3.5, 7)),
         radius_mm=float(rng.uniform(10, 12) if fine else rng.uniform(50, 60)),
-        axial_mm=float(rng.uniform(0.14, 0.24) if fine else rng.uniform(0.17, 0.36)),
-        lateral_mm=float(rng.uniform(0.30, 0.55) if fine else rng.uniform(0.38, 0.80)),
+        axial_mm=float(rng.uniform(0.12, 0.22) if fine else rng.uniform(0.14, 0.30)),
+        lateral_mm=float(rng.uniform(0.32, 0.60) if fine else rng.uniform(0.42, 0.85)),
         looks=int(rng.integers(2, 5)),
         dynamic_range_db=float(rng.uniform(48, 64)),
         gain_db=float(rng.normal(0.0, 3.0)),

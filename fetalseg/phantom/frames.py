@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import ModuleType
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fetalseg.anatomy import VIEWS, structure_names, view
-from fetalseg.phantom.acoustics import scan
+from fetalseg.anatomy import structure_names, view
+from fetalseg.phantom.acoustics import Speckle, scan, unevenness
 from fetalseg.phantom.examination import Examination
 from fetalseg.phantom.motion import Motion
 from fetalseg.phantom.overlays import draw_overlays
-from fetalseg.phantom.scanner import draw_sector
+from fetalseg.phantom.scanner import Map, draw_sector
 from fetalseg.phantom.scene import Scene, Shape
 from fetalseg.phantom.views import abdomen, extremity, head, neck, spine, thorax
 
@@ -34,9 +35,13 @@ _UNKNOWN: dict[str, frozenset[str]] = {
     "thorax": frozenset({"stomach"}),
     "abdomen": frozenset({"heart"}),
     "extremity": frozenset({"spine", "heart", "stomach"}),
-    "spine": frozenset({*next(v for v in VIEWS if v.name == "extremity").annotated, "heart", "stomach"}),
+    "spine": frozenset({*view("extremity").annotated, "heart", "stomach"}),
 }
 _SEEN_SHARE = 0.3
+_SEEN_DB = 3.0
+# Structures that are told from what lies around them; the others are made by their outline.
+_LIMBS = view("extremity").annotated
+_CONTRASTED = frozenset({"nasal_bone", "palate", "midline_falx", "choroid_plexus", "stomach", *_LIMBS})
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +54,8 @@ class PhantomFrame:
         view: name of the view.
         names: structure of each instance [N].
         masks: bool [N, H, W], what is visible of each instance.
-        ignored: bool [N]; an instance that lies mostly outside of the frame: neither right nor wrong to find it.
+        ignored: bool [N]; an instance that lies mostly outside of the frame or hardly stands out: neither right nor
+            wrong to find it.
         annotated: names of the structures about which the frame says everything: labelled, or absent.
         visible: names of the structures that are visible, labelled or not.
         timestamp_ms: time in a cine, 0 in a still.
@@ -71,11 +77,13 @@ def make_frame(
     examination: Examination,
     *,
     plan: np.random.SeedSequence,
-    speckle: np.random.Generator,
+    speckle: Speckle,
+    noise: np.random.Generator,
     motion: Motion,
     height: int,
     width: int,
     timestamp_ms: float = 0.0,
+    frozen: bool = True,
 ) -> PhantomFrame:
     """Draws and scans one frame.
 
@@ -83,11 +91,13 @@ def make_frame(
         view_name: one of the six views.
         examination: the fetus and the scanner.
         plan: decides everything that stays the same while a probe is held still; equal plans, equal anatomy.
-        speckle: source of the speckle and the noise.
+        speckle: the scatterers of this frame.
+        noise: source of the electronic noise.
         motion: where fetus and probe have moved to.
         height: px.
         width: px.
         timestamp_ms: kept with the frame.
+        frozen: a saved frame, which may carry calipers; a live one doesn't.
 
     Raises:
         ValueError: no such view.
@@ -97,12 +107,14 @@ def make_frame(
     placing, painting, texture, writing = (np.random.default_rng(child) for child in _children(plan, 4))
     width_mm = float(module.field_mm(examination, placing))
     sector = draw_sector(placing, examination, height, width, width_mm)
-    scene = Scene(sector, painting)
+    scene = Scene(sector, int(placing.integers(2**31)))
     module.paint(scene, examination, painting, motion)
-    picture = np.clip(np.rint(scan(scene, examination.console, speckle, texture)), 0, 255).astype(np.uint8)
+    uneven = unevenness(sector, texture, (motion.x_mm, motion.y_mm))
+    scanned, level = scan(scene, examination.console, speckle, noise, uneven)
+    picture = np.clip(np.rint(scanned), 0, 255).astype(np.uint8)
     targets = [shape.mask for shape in scene.shapes if shape.name in known.tested]
-    hidden = draw_overlays(picture, sector, writing, targets)
-    kept, ignored = _kept(scene.shapes, sector.inside & ~hidden)
+    hidden = draw_overlays(picture, sector, writing, targets if frozen else None)
+    kept, ignored = _kept(scene.shapes, sector.inside & ~hidden, level, sector.mm_per_px)
     visible = {shape.name for shape in kept} | scene.seen
     only_ignored = visible - scene.seen - {s.name for s, lost in zip(kept, ignored, strict=True) if not lost}
     annotated = set(structure_names()) - _UNKNOWN[view_name] - (scene.seen - set(known.annotated)) - only_ignored
@@ -124,13 +136,31 @@ def _children(plan: np.random.SeedSequence, count: int) -> list[np.random.SeedSe
     return [np.random.SeedSequence(plan.entropy, spawn_key=(*plan.spawn_key, index)) for index in range(count)]
 
 
-def _kept(shapes: list[Shape], shown: npt.NDArray[np.bool_]) -> tuple[list[Shape], list[bool]]:
-    """The shapes cut to what is shown, and which of them are shown by less than 30 %."""
+def _kept(
+    shapes: list[Shape], shown: npt.NDArray[np.bool_], level: Map, mm_per_px: float
+) -> tuple[list[Shape], list[bool]]:
+    """The shapes cut to what is shown, and which of them are shown by less than 30 % or with less than 3 dB."""
     kept, ignored = [], []
     for shape in shapes:
         mask = shape.mask & shown
         area = int(mask.sum())
         if area >= 12:
             kept.append(Shape(shape.name, mask, shape.whole_px))
-            ignored.append(area < _SEEN_SHARE * shape.whole_px)
+            faint = shape.name in _CONTRASTED and _contrast_db(mask, level, mm_per_px) < _SEEN_DB
+            ignored.append(area < _SEEN_SHARE * shape.whole_px or faint)
     return kept, ignored
+
+
+def _contrast_db(mask: npt.NDArray[np.bool_], level: Map, mm_per_px: float) -> float:
+    """Difference of the median levels inside a mask and in the 1.2 mm around it."""
+    reach = max(2, round(1.2 / mm_per_px))
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    part = np.s_[
+        max(0, int(rows[0]) - reach) : int(rows[-1]) + reach + 1,
+        max(0, int(columns[0]) - reach) : int(columns[-1]) + reach + 1,
+    ]
+    inside = mask[part]
+    around = cv2.dilate(inside.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > inside
+    if not around.any():
+        return 0.0
+    return abs(float(np.median(level[part][inside])) - float(np.median(level[part][around])))

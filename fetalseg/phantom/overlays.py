@@ -32,7 +32,7 @@ def draw_overlays(
     picture: Gray,
     sector: Sector,
     rng: np.random.Generator,
-    targets: list[npt.NDArray[np.bool_]],
+    targets: list[npt.NDArray[np.bool_]] | None,
 ) -> npt.NDArray[np.bool_]:
     """Writes into `picture`, uint8 [H, W].
 
@@ -40,7 +40,7 @@ def draw_overlays(
         picture: changed in place.
         sector: geometry of the frame.
         rng: source of the draw.
-        targets: masks that an operator measures here; calipers lie on one of them, and elsewhere too.
+        targets: masks that an operator measures here; calipers lie on one of them, and elsewhere too. None: none.
 
     Returns:
         Bool [H, W]: pixels of the scan that the console has covered.
@@ -53,9 +53,14 @@ def draw_overlays(
         _depth_marks(picture, sector, rng)
     if rng.random() < 0.7:
         _text(picture, rng)
-    if targets and rng.random() < 0.3:
+    measured, elsewhere = rng.random() < 0.3, rng.random() < 0.25
+    if rng.random() < 0.28:
+        _overview(picture, hidden, rng)
+    if targets is None:
+        return hidden
+    if targets and measured:
         _calipers_across(picture, targets[int(rng.integers(len(targets)))], rng)
-    if rng.random() < 0.25:
+    if elsewhere:
         for _ in range(int(rng.integers(1, 3))):
             x, y = rng.uniform(0.15, 0.85, size=2) * (width, height)
             other = (x, y) + rng.normal(0, 0.08, size=2) * width
@@ -63,8 +68,6 @@ def draw_overlays(
             _cross(picture, float(other[0]), float(other[1]), rng)
         if rng.random() < 0.7:
             _write(picture, f"Dist {rng.uniform(0.08, 6):.2f} cm", 0.72 * width, 0.97 * height, 0.9, 150.0)
-    if rng.random() < 0.28:
-        _overview(picture, hidden, rng)
     return hidden
 
 

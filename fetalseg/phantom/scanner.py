@@ -67,7 +67,7 @@ class Sector:
         # cartToPolar measures from its first argument, so that straight down is angle 0; it answers 0..2 pi
         radius, angle = cv2.cartToPolar(yy, xx)
         angle = np.where(angle > np.float32(math.pi), angle - np.float32(2 * math.pi), angle)
-        return radius, angle
+        return np.asarray(radius, np.float32), np.asarray(angle, np.float32)
 
     @cached_property
     def inside(self) -> npt.NDArray[np.bool_]:
@@ -96,8 +96,8 @@ class Sector:
         x = (self.apex[0] + np.outer(radius, np.sin(angle))) / self.mm_per_px - 0.5
         y = (self.apex[1] + np.outer(radius, np.cos(angle))) / self.mm_per_px - 0.5
         maps = x.astype(np.float32), y.astype(np.float32)
-        sampled: Map = cv2.remap(image, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return sampled
+        sampled = cv2.remap(image, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(sampled, np.float32)
 
     def to_pixels(self, beams: Map) -> Map:
         """Scan conversion: [R, T] to [H, W]; outside of the sector the value means nothing."""
@@ -106,12 +106,12 @@ class Sector:
         rows, columns = beams.shape
         y = (radius - np.float32(near)) * np.float32((rows - 1) / (far - near))
         x = (angle - np.float32(self.angle[0])) * np.float32((columns - 1) / (self.angle[1] - self.angle[0]))
-        pixels: Map = cv2.remap(beams, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return pixels
+        pixels = cv2.remap(beams, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(pixels, np.float32)
 
     def beam_directions(self, points: Points) -> Points:
         """Unit vectors [N, 2] of the beams through points in frame mm."""
-        away = points - np.asarray(self.apex)
+        away: Points = points - np.asarray(self.apex)
         return away / np.maximum(np.hypot(away[:, 0], away[:, 1]), 1e-9)[:, None]
 
 

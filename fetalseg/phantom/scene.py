@@ -27,6 +27,7 @@ BONE: Loss = 15.0
 
 _SPECULAR_FLOOR = 0.08
 _PERIOD_MM = 2.5  # length over which a mirror-like line changes its brightness by itself
+_KNOTS = 96
 _SUBPIXEL_BITS = 4
 
 
@@ -51,7 +52,7 @@ class Scene:
 
     Attributes:
         sector: the frame's geometry.
-        rng: for the small irregularities of what is drawn.
+        seed: of the uneven brightness of lines; the same seed gives the n-th line the same pattern.
         level: echo level in dB against fetal soft tissue, [H, W].
         texture: how uneven the tissue is, dB, [H, W].
         loss: attenuation in dB/cm/MHz, [H, W].
@@ -61,13 +62,14 @@ class Scene:
     """
 
     sector: Sector
-    rng: np.random.Generator
+    seed: int
     level: Map = field(init=False)
     texture: Map = field(init=False)
     loss: Map = field(init=False)
     mirror: Map = field(init=False)
     shapes: list[Shape] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    _lines: int = 0
 
     def __post_init__(self) -> None:
         size = self.sector.height, self.sector.width
@@ -85,14 +87,16 @@ class Scene:
         found = coverage(outline / self.sector.mm_per_px, self.level.shape)
         if found is None:
             return
-        rows, columns, part = found
+        rows, columns, covered = found
         if blur_mm > 0:
-            part = cv2.GaussianBlur(part, (0, 0), blur_mm / self.sector.mm_per_px)
+            # on bytes, which OpenCV blurs several times faster than floats
+            covered = np.asarray(cv2.GaussianBlur(covered, (0, 0), blur_mm / self.sector.mm_per_px), np.uint8)
+        part = covered.astype(np.float32) / np.float32(255)
         for image, value in ((self.level, level), (self.texture, texture), (self.loss, loss), (self.mirror, 0.0)):
             crop = image[rows, columns]
             crop += part * (np.float32(value) - crop)
 
-    def line(self, curve: Points, level: float, width_mm: float, power: float, bone: float) -> None:
+    def line(self, curve: Points, level: float, width_mm: float, power: float, bone: float, uneven: float) -> None:
         """Draws a mirror-like line (frame mm) after the specular law.
 
         Args:
@@ -101,6 +105,7 @@ class Scene:
             width_mm: its thickness.
             power: exponent n of |cos a|^n, a between beam and normal; 0 for a line that scatters evenly.
             bone: share of bone in its thickness, 0..1; it casts a shadow.
+            uneven: standard deviation of its brightness along it, dB; no real line is evenly bright.
         """
         px = self.sector.mm_per_px
         curve = resample(curve, max(0.35, 2.5 * px))
@@ -110,13 +115,15 @@ class Scene:
         beam = self.sector.beam_directions((curve[1:] + curve[:-1]) / 2)
         cos = np.abs((normal * beam).sum(axis=1))
         amplitude = 10.0 ** (level / 20.0) * np.maximum(cos**power, _SPECULAR_FLOOR)
-        amplitude *= 10.0 ** (self._uneven(float(length.sum()), len(length)) / 20.0)
+        amplitude *= 10.0 ** (self._pattern(float(length.sum()), len(length)) * uneven / 20.0)
         self._quads(curve, normal, width_mm, amplitude.astype(np.float32), bone)
 
-    def _uneven(self, length_mm: float, count: int) -> npt.NDArray[np.float64]:
-        """Smooth random dB [count] along a line: no real line is evenly bright."""
-        knots = self.rng.normal(0.0, 2.5, size=max(2, int(length_mm / _PERIOD_MM) + 2))
-        return np.interp(np.linspace(0, len(knots) - 1, count), np.arange(len(knots)), knots)
+    def _pattern(self, length_mm: float, count: int) -> npt.NDArray[np.float64]:
+        """A smooth random course [count] along a line, of about unit variance."""
+        # each line has its own generator: a line that grows or shrinks in a cine must not change the others
+        self._lines += 1
+        knots = np.random.default_rng([self.seed, self._lines]).normal(0.0, 1.1, size=_KNOTS)
+        return np.interp(np.linspace(0.0, length_mm / _PERIOD_MM, count), np.arange(_KNOTS), knots)
 
     def _quads(self, curve: Points, normal: Points, width_mm: float, values: Map, bone: float) -> None:
         px, factor = self.sector.mm_per_px, 2
@@ -148,7 +155,7 @@ class Scene:
         found = coverage(points, self.level.shape)
         if found is not None:
             rows, columns, part = found
-            mask[rows, columns] = part >= 0.5
+            mask[rows, columns] = part >= 128
         if hides:
             self.shapes = [replace(shape, mask=shape.mask & ~mask) for shape in self.shapes]
         self.shapes.append(Shape(name, mask, polygon_area(points)))
@@ -184,11 +191,12 @@ class Painter:
         *,
         power: float = 6.0,
         bone: float = 0.0,
+        uneven: float = 2.5,
         closed: bool = False,
     ) -> None:
         """Draws a mirror-like line; see `Scene.line`."""
         points = np.concatenate([curve, curve[:1]]) if closed else curve
-        self.scene.line(self.pose.apply(points), level, width * self.pose.scale, power, bone)
+        self.scene.line(self.pose.apply(points), level, width * self.pose.scale, power, bone, uneven)
 
     def label(self, name: str, outline: Points, *, hides: bool = False) -> None:
         """Labels what the outline encloses."""
@@ -199,7 +207,7 @@ class Painter:
         self.scene.seen.add(name)
 
 
-def coverage(outline_px: Points, shape: tuple[int, ...]) -> tuple[slice, slice, Map] | None:
+def coverage(outline_px: Points, shape: tuple[int, ...]) -> tuple[slice, slice, npt.NDArray[np.uint8]] | None:
     """How much of each pixel an outline covers.
 
     Args:
@@ -207,7 +215,7 @@ def coverage(outline_px: Points, shape: tuple[int, ...]) -> tuple[slice, slice, 
         shape: (H, W) of the frame.
 
     Returns:
-        Rows, columns and the coverage 0..1 there; None where the outline lies outside of the frame.
+        Rows, columns and the coverage there, 0 none to 255 all; None where the outline lies outside of the frame.
     """
     low = np.floor(outline_px.min(axis=0)).astype(int) - 2
     high = np.ceil(outline_px.max(axis=0)).astype(int) + 2
@@ -220,4 +228,4 @@ def coverage(outline_px: Points, shape: tuple[int, ...]) -> tuple[slice, slice, 
     corners = ((outline_px - (x0, y0)) * factor - 0.5) * (1 << _SUBPIXEL_BITS)
     cv2.fillPoly(canvas, [np.rint(corners).astype(np.int32)], 255, cv2.LINE_8, _SUBPIXEL_BITS)
     part = cv2.resize(canvas, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
-    return slice(y0, y1), slice(x0, x1), part.astype(np.float32) / np.float32(255)
+    return slice(y0, y1), slice(x0, x1), np.asarray(part, np.uint8)

@@ -75,13 +75,14 @@ def arc(x: float, y: float, a: float, b: float, start: float, end: float, count:
 
 def blob(outline: Points, rng: np.random.Generator, roughness: float, waves: int = 5) -> Points:
     """The outline pushed in and out along its radii by a few random waves; `roughness` is relative to the radius."""
-    centre = outline.mean(axis=0)
+    centre: Points = outline.mean(axis=0)
     t = np.linspace(0.0, 2.0 * math.pi, len(outline), endpoint=False)
     factor = np.ones_like(t)
     for wave in range(2, 2 + waves):
         amplitude, phase = rng.normal(0.0, roughness / wave), rng.uniform(0.0, 2.0 * math.pi)
         factor += amplitude * np.cos(wave * t + phase)
-    return centre + (outline - centre) * factor[:, None]
+    pushed: Points = centre + (outline - centre) * factor[:, None]
+    return pushed
 
 
 def smooth(knots: Points | list[tuple[float, float]], *, closed: bool = False, per_span: int = 8) -> Points:
@@ -108,17 +109,20 @@ def normals(curve: Points, *, closed: bool = False) -> Points:
     around = np.concatenate([curve[-1:], curve, curve[:1]]) if closed else curve
     tangent = np.gradient(around, axis=0)[1:-1] if closed else np.gradient(around, axis=0)
     length = np.maximum(np.hypot(tangent[:, 0], tangent[:, 1]), 1e-9)
-    return np.stack([-tangent[:, 1] / length, tangent[:, 0] / length], axis=1)
+    unit: Points = np.stack([-tangent[:, 1] / length, tangent[:, 0] / length], axis=1)
+    return unit
 
 
 def offset(curve: Points, distance: float | npt.NDArray[np.float64], *, closed: bool = False) -> Points:
     """The curve shifted along its normals."""
-    return curve + normals(curve, closed=closed) * np.broadcast_to(distance, len(curve))[:, None]
+    moved: Points = curve + normals(curve, closed=closed) * np.broadcast_to(distance, len(curve))[:, None]
+    return moved
 
 
 def shifted(points: Points, x: float, y: float) -> Points:
     """The points moved by (x, y)."""
-    return points + np.array([x, y])
+    moved: Points = points + np.array([x, y])
+    return moved
 
 
 def ribbon(curve: Points, width: float | npt.NDArray[np.float64]) -> Points:

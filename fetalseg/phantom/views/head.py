@@ -50,7 +50,7 @@ def paint(scene: Scene, examination: Examination, rng: np.random.Generator, moti
     _falx(painter, examination, a, rng)
     skull = sizes["skull"]
     ring = outer * (1 - skull / 2 / a, 1 - skull / 2 / b)
-    painter.line(ring, 25.0 + examination.tissue_db["bone"], skull, power=4, bone=0.45, closed=True)
+    painter.line(ring, 22.0 + examination.tissue_db["bone"], skull, power=4, bone=0.45, uneven=4.0, closed=True)
     painter.label("cranium", outer)
 
 
@@ -66,13 +66,15 @@ def _falx(painter: Painter, examination: Examination, a: float, rng: np.random.G
     tilt = float(rng.normal(0.0, 0.012))
     x = np.linspace(-half, half, 25)
     line = np.stack([x, tilt * x], axis=1)
-    level = 15.0 + examination.tissue_db["line"]
+    level = 13.0 + examination.tissue_db["line"]
+    # a falx along the beam keeps what it scatters
+    painter.tissue(ribbon(line, 0.9 * thick), level - 9, texture=3.0, blur=0.15)
     if rng.random() < 0.45:
-        painter.line(line[:9], level, thick, power=4)
-        painter.line(line[8:17], level - 8, 0.7 * thick, power=4)
-        painter.line(line[16:], level, thick, power=4)
+        painter.line(line[:9], level, 0.8 * thick, power=4, uneven=3.5)
+        painter.line(line[8:17], level - 8, 0.6 * thick, power=4, uneven=3.5)
+        painter.line(line[16:], level, 0.8 * thick, power=4, uneven=3.5)
     else:
-        painter.line(line, level, thick, power=4)
+        painter.line(line, level, 0.8 * thick, power=4, uneven=3.5)
     painter.label("midline_falx", ribbon(line, thick + 0.4))
 
 
@@ -85,7 +87,8 @@ def _ventricles(painter: Painter, examination: Examination, a: float, b: float, 
         t = np.linspace(math.pi, 0.0, 28)
         outer = np.stack([0.9 * (a - rim) * np.cos(t), side * np.maximum((b - rim) * np.sin(t), gap)], axis=1)
         inner = np.array([[0.8 * (a - rim), side * gap], [-0.8 * (a - rim), side * gap]])
-        painter.tissue(np.concatenate([outer, inner]), dark, loss=FLUID, texture=2.0, blur=0.3)
+        cavity = blob(np.concatenate([outer, inner]), rng, 0.05)
+        painter.tissue(cavity, dark, loss=FLUID, texture=2.0, blur=0.3)
         if side == lost:
             painter.tissue(np.concatenate([outer, inner]) * 1.02, -9.0, texture=3.0, blur=0.6)
             continue

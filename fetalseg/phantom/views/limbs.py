@@ -9,7 +9,7 @@ import numpy as np
 
 from fetalseg.phantom.examination import Examination, Sizes
 from fetalseg.phantom.scene import MUSCLE, Painter
-from fetalseg.phantom.shapes import Points, Pose, capsule, ellipse, smooth
+from fetalseg.phantom.shapes import Points, Pose, blob, capsule, ellipse, smooth
 
 __all__ = ["ARM", "LEG", "Limb", "paint_limb"]
 
@@ -67,7 +67,7 @@ def _paint_segment(
     else:
         length, width = sizes[name], sizes[f"{name}_width"]
         taper = 0.78 if name in ("calf", "forearm") else 0.9
-        outline = capsule(length, width, width * taper, 0.12 * width)
+        outline = blob(capsule(length, width, width * taper, 0.12 * width), rng, 0.05)
         _flesh(painter, outline, examination, rng)
         _bones(painter, name, sizes, rng, examination)
     if labelled:
@@ -79,7 +79,7 @@ def _paint_segment(
 def _flesh(painter: Painter, outline: Points, examination: Examination, rng: np.random.Generator) -> None:
     level = float(rng.uniform(-6, -1)) + examination.tissue_db["organ"]
     painter.tissue(outline, level, loss=MUSCLE, texture=2.4, blur=0.12)
-    painter.line(outline, 8.0 + examination.tissue_db["line"], 0.5, power=4, closed=True)
+    painter.line(outline, 11.0 + examination.tissue_db["line"], 0.5, power=3, closed=True)
 
 
 def _bones(painter: Painter, name: str, sizes: Sizes, rng: np.random.Generator, examination: Examination) -> None:

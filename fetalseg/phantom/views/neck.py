@@ -162,7 +162,7 @@ def _brain(painter: Painter, examination: Examination, rng: np.random.Generator)
         at = (x + float(rng.normal(0, 0.5)), y + float(rng.normal(0, 0.5)))
         painter.tissue(ellipse(*at, 0.7, 0.5), float(rng.uniform(2, 10)), blur=0.3)
     skull = offset(smooth([*_CROWN, *_FACE[:2]], per_span=6), 0.75)
-    level = 24.0 + examination.tissue_db["bone"]
+    level = 22.0 + examination.tissue_db["bone"]
     painter.line(skull, level, 0.9, power=5, bone=0.55)
     base = smooth([(-3.2, -4.4), (-2.9, -1.5), (-3.6, 1.0)])
     painter.line(base, float(rng.uniform(6, 14)), 0.7, power=2, bone=0.2)
@@ -180,7 +180,7 @@ def _chest(painter: Painter, rng: np.random.Generator) -> None:
 
 def _spine(painter: Painter, examination: Examination, rng: np.random.Generator) -> None:
     """Two rows of bright points from the neck to the frame's edge."""
-    curve = resample(smooth([(3.5, 10.2), (9.0, 10.6), (16.0, 10.0), (27.0, 9.6), (40.0, 10.0)]), 1.25)
+    curve = resample(smooth([(3.5, 10.2), (9.0, 10.6), (16.0, 10.0), (26.0, 9.6)]), 1.25)
     level = 15.0 + examination.tissue_db["bone"]
     for shift in (-0.9, 0.9):
         for x, y in shifted(curve, 0.0, shift).tolist():
@@ -220,6 +220,7 @@ def _nose(painter: Painter, examination: Examination, rng: np.random.Generator, 
     curve = smooth([(-half, 0.05), (0.0, -0.06), (half, 0.05)])
     thick = float(rng.uniform(0.7, 1.0)) / scale
     bone = painter.at(Pose(-1.1 + float(shift[0, 0]), -3.8 + float(shift[0, 1]), turn))
+    bone.tissue(ribbon(curve, 0.8 * thick), 4.0, blur=0.1)
     bone.line(curve, 20.0 + examination.tissue_db["bone"], thick, power=4, bone=0.6)
     bone.label("nasal_bone", ribbon(curve, thick))
 

@@ -109,7 +109,7 @@ def _row_from_the_side(painter: Painter, examination: Examination, rng: np.rando
     apart = float(rng.uniform(1.5, 2.2))
     narrow = np.linspace(1.0, 0.6, len(curve))
     for side in (-0.5, 0.5):
-        _dots(painter, offset(curve, side * apart * narrow), examination, rng, 0.0)
+        _dots(painter, offset(curve, side * apart * narrow), examination, rng)
     painter.label("spine", ribbon(curve, (apart + 1.3) * narrow + 0.2))
 
 
@@ -128,8 +128,8 @@ def _rows_from_behind(painter: Painter, examination: Examination, rng: np.random
         for side in (-1, 1):
             rib = arc(x - 0.5, y, 2.5, side * reach, 0.25, 1.3, 9)
             painter.line(rib, level + float(rng.normal(0, 3)), 0.6, power=1.5, bone=0.4)
-    for side in (-0.5, 0.5):
-        _dots(painter, offset(curve, side * apart * narrow), examination, rng, 0.0)
+    for half in (-0.5, 0.5):
+        _dots(painter, offset(curve, half * apart * narrow), examination, rng)
     painter.label("spine", ribbon(curve, (apart + 1.0) * narrow + 0.3))
 
 
@@ -141,8 +141,8 @@ def _of_length(curve: Points, length: float) -> Points:
     return np.stack([np.interp(at, steps, curve[:, 0]), np.interp(at, steps, curve[:, 1])], axis=1)
 
 
-def _dots(painter: Painter, curve: Points, examination: Examination, rng: np.random.Generator, shift: float) -> None:
-    level = 17.0 + examination.tissue_db["bone"] + shift
+def _dots(painter: Painter, curve: Points, examination: Examination, rng: np.random.Generator) -> None:
+    level = 17.0 + examination.tissue_db["bone"]
     pitch = float(np.hypot(*(curve[2] - curve[0])))
     for x, y in curve[1::2].tolist():
         dot = ellipse(x, y, 0.30 * pitch, 0.42, count=12)

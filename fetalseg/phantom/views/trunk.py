@@ -34,14 +34,14 @@ def ribs(painter: Painter, a: float, b: float, examination: Examination, rng: np
 
 def vertebra(painter: Painter, y: float, size: float, examination: Examination, *, labelled: bool = True) -> None:
     """Three bright points in a triangle around the cord, its body in front; the mask is their triangle."""
-    level = 20.0 + examination.tissue_db["bone"]
+    level = 17.0 + examination.tissue_db["bone"]
     corners = np.array([[0.0, y - 0.42 * size], [0.46 * size, y + 0.40 * size], [-0.46 * size, y + 0.40 * size]])
     painter.tissue(ellipse(0.0, y, 0.62 * size, 0.62 * size), -5.0, loss=SOFT, blur=0.3)
     painter.tissue(ellipse(0.0, y + 0.12 * size, 0.2 * size, 0.2 * size), -25.0, blur=0.15)
     for x, place in corners.tolist():
-        dot = arc(x, place, 0.17 * size, 0.13 * size, 0.0, 2 * math.pi, 10)
-        painter.tissue(ellipse(x, place, 0.2 * size, 0.16 * size), 10.0, blur=0.1)
-        painter.line(dot, level, 0.6, power=0, bone=0.5)
+        dot = arc(x, place, 0.12 * size, 0.09 * size, 0.0, 2 * math.pi, 8)
+        painter.tissue(ellipse(x, place, 0.16 * size, 0.13 * size), 9.0, blur=0.1)
+        painter.line(dot, level, 0.4, power=0, bone=0.5)
     outline = smooth([(0.0, y - 0.68 * size), (0.7 * size, y + 0.5 * size), (-0.7 * size, y + 0.5 * size)], closed=True)
     if labelled:
         painter.label("spine", outline)
