@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(models, indent=2))
     elif models:
-        Console().print(_table(models))
+        _print(models)
     else:
         print(f"no models (looked in {', '.join(str(place) for place in model_directories())})")
     return 0
@@ -54,22 +55,24 @@ def _describe(name: str, path: Path) -> dict[str, Any]:
     }
 
 
-def _table(models: list[dict[str, Any]]) -> Table:
-    table = Table()
-    for heading in ("name", "version", "input", "precision", "size", "licence", "trained on", "sha256"):
+def _print(models: list[dict[str, Any]]) -> None:
+    console = Console()
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("name", "version", "input", "precision", "size", "licence", "sha256"):
         table.add_column(heading, overflow="fold")
-    table.add_column("path", overflow="fold")
     for model in models:
-        size = model["input"]
+        shape = model["input"]
         table.add_row(
             model["name"],
             model["version"],
-            f"{size['width']}x{size['height']}x{size['channels']}",
+            f"{shape['width']}x{shape['height']} {'gray' if shape['channels'] == 1 else 'RGB'}",
             model["precision"],
             f"{model['size_bytes'] / 1e6:.1f} MB",
             model["licence"] or "-",
-            "; ".join(model["training_data"]) or "-",
             model["sha256"][:12],
-            model["path"],
         )
-    return table
+    console.print(table)
+    for model in models:
+        console.print(f"{model['name']}: {model['path']}", soft_wrap=True, markup=False, highlight=False)
+        for line in model["training_data"]:
+            console.print(f"  trained on {line}", soft_wrap=True, markup=False, highlight=False)

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fetalseg.errors import DataError
@@ -91,11 +92,13 @@ def write_report(folder: Path, evaluation: Evaluation, run: dict[str, Any]) -> N
 
 
 def table(evaluation: Evaluation) -> Table:
-    """The figures of the structures with ground truth, and their means."""
-    grid = Table(title=f"Average precision, {evaluation.frames} frames", title_justify="left")
-    grid.add_column("structure")
-    for heading in ("support", "box AP50", "AP75", "AP", "mask AP50", "AP75", "AP", "Dice", "centre hit"):
-        grid.add_column(heading, justify="right")
+    """The figures of the structures with ground truth, and their means; fits 80 columns."""
+    title = f"Average precision, {evaluation.frames} frames"
+    grid = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=0)
+    grid.add_column("structure\n", no_wrap=True)
+    headings = ("\nn", "box\nAP50", "\nAP75", "\nAP", "mask\nAP50", "\nAP75", "\nAP", "\nDice", "centre\nhit")
+    for heading in headings:
+        grid.add_column(heading, justify="right", no_wrap=True)
     for name, result in evaluation.structures.items():
         if result.support:
             last = (_text(result.dice), _text(result.centre_hit))
@@ -107,7 +110,7 @@ def table(evaluation: Evaluation) -> Table:
     grid.add_row(n, "", *_cells(evaluation.box), *_cells(evaluation.mask), "", "", style="bold")
     without = sum(result.support == 0 for result in evaluation.structures.values())
     if without:
-        grid.caption = f"{without} structures have no ground truth in this set"
+        grid.caption = f"no ground truth in this set for {without} of {len(evaluation.structures)} structures"
         grid.caption_justify = "left"
     return grid
 

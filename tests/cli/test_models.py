@@ -18,7 +18,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     facts = replace(crafted_facts(), licence="Apache-2.0", training_data=("phantom",))
     write_crafted_model(tmp_path / "crafted.onnx", facts=facts.to_json())
     monkeypatch.setenv("FETALSEG_MODELS", str(tmp_path))
-    monkeypatch.setenv("COLUMNS", "200")
     return tmp_path
 
 
@@ -39,12 +38,17 @@ def test_json_says_everything_about_each_model(folder: Path, capsys: pytest.Capt
     }
 
 
-def test_the_table_has_a_line_for_each_model(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_person_sees_a_line_for_each_model_its_file_and_its_data(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["models"]) == 0
-    line = next(line for line in capsys.readouterr().out.splitlines() if "crafted" in line)
+    shown = capsys.readouterr().out
+    line = next(line for line in shown.splitlines() if line.startswith("crafted "))
     digest = hashlib.sha256((folder / "crafted.onnx").read_bytes()).hexdigest()
-    for word in ("1.0.0", "32x24x1", "fp32", "Apache-2.0", "phantom", digest[:12]):
+    for word in ("1.0.0", "32x24 gray", "fp32", "Apache-2.0", digest[:12]):
         assert word in line
+    assert f"crafted: {folder / 'crafted.onnx'}" in shown
+    assert "trained on phantom" in shown
 
 
 def test_a_file_that_is_not_ours_is_named_and_the_rest_is_listed(

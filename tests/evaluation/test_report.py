@@ -137,14 +137,15 @@ def test_detections_load_into_pycocotools_and_give_the_same_figures(
 def test_the_terminal_shows_figures_and_what_is_missing(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("COLUMNS", "80")
     evaluate(write_set(tmp_path, masks=True), model, tmp_path / "out")
     shown = capsys.readouterr().out
     assert "cranium" in shown
     assert "0.505" in shown
     assert "mean of 1" in shown
-    assert "16 structures have no ground truth" in shown
+    assert "no ground truth in this set for 16 of 17 structures" in shown
     assert "heart" not in shown
+    assert "…" not in shown
     assert "Running per image evaluation" not in shown
 
 
