@@ -39,9 +39,8 @@ _UNKNOWN: dict[str, frozenset[str]] = {
 }
 _SEEN_SHARE = 0.3
 _SEEN_DB = 3.0
-# Structures that are told from what lies around them; the others are made by their outline.
-_LIMBS = view("extremity").annotated
-_CONTRASTED = frozenset({"nasal_bone", "palate", "midline_falx", "choroid_plexus", "stomach", *_LIMBS})
+# Structures that are told from what lies around them; the others are made by an outline of their own.
+_CONTRASTED = frozenset({"nasal_bone", "palate", "midline_falx", "choroid_plexus", "stomach"})
 
 
 @dataclass(frozen=True, eq=False)

@@ -149,16 +149,23 @@ class Scene:
             np.maximum(covered, np.where(drawn > 0, np.float32(BONE * bone), np.float32(0)), out=covered)
 
     def label(self, name: str, outline: Points, *, hides: bool = False) -> None:
-        """Labels what an outline (frame mm) encloses; `hides` takes it out of the masks of that kind drawn before."""
-        points = outline / self.sector.mm_per_px
+        """Labels what an outline (frame mm) encloses; `hides` takes it out of the masks drawn before."""
+        if hides:
+            self.hide(outline)
+        self.shapes.append(Shape(name, self._mask(outline), polygon_area(outline / self.sector.mm_per_px)))
+
+    def hide(self, outline: Points) -> None:
+        """Takes what an outline (frame mm) encloses out of all masks labelled so far."""
+        mask = self._mask(outline)
+        self.shapes = [replace(shape, mask=shape.mask & ~mask) for shape in self.shapes]
+
+    def _mask(self, outline: Points) -> npt.NDArray[np.bool_]:
         mask = np.zeros(self.level.shape, np.bool_)
-        found = coverage(points, self.level.shape)
+        found = coverage(outline / self.sector.mm_per_px, self.level.shape)
         if found is not None:
             rows, columns, part = found
             mask[rows, columns] = part >= 128
-        if hides:
-            self.shapes = [replace(shape, mask=shape.mask & ~mask) for shape in self.shapes]
-        self.shapes.append(Shape(name, mask, polygon_area(points)))
+        return mask
 
 
 @dataclass(frozen=True)
@@ -201,6 +208,10 @@ class Painter:
     def label(self, name: str, outline: Points, *, hides: bool = False) -> None:
         """Labels what the outline encloses."""
         self.scene.label(name, self.pose.apply(outline), hides=hides)
+
+    def hide(self, outline: Points) -> None:
+        """Takes what the outline encloses out of the masks labelled so far: something opaque lies there."""
+        self.scene.hide(self.pose.apply(outline))
 
     def see(self, name: str) -> None:
         """Notes a structure that is visible, and not labelled in this view."""

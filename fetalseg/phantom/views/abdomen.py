@@ -41,6 +41,7 @@ def paint(scene: Scene, examination: Examination, rng: np.random.Generator, moti
     insertion = bool(rng.random() < 0.5)
     if insertion:
         _cord(painter, b, examination, rng)
+    painter.hide(skin)
     painter.tissue(skin, -1.0 + examination.tissue_db["wall"], loss=MUSCLE, blur=0.12)
     painter.line(skin * (1 - 0.25 / a), 10.0, 0.5, power=5, closed=True)
     painter.tissue(skin * ((a - 1.6) / a), -5.0 + examination.tissue_db["organ"], texture=3.0, blur=0.3)

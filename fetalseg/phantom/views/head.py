@@ -38,6 +38,7 @@ def paint(scene: Scene, examination: Examination, rng: np.random.Generator, moti
     if rng.random() < 0.22:
         _hand_near(painter, examination, rng, motion, a)
     scalp = outer * (1 + _SCALP_MM / a, 1 + _SCALP_MM / b)
+    painter.hide(scalp)
     painter.tissue(scalp, -3.0, blur=0.2)
     painter.line(scalp, 4.0, 0.4, power=6, closed=True)
     brain = -9.0 + examination.tissue_db["brain"]

@@ -134,6 +134,7 @@ def _womb(scene: Scene, painter: Painter, rng: np.random.Generator, skin: Points
 def _body(painter: Painter, examination: Examination, rng: np.random.Generator, skin: Points) -> None:
     outline = _outline(skin)
     level = -5.0 + examination.tissue_db["wall"]
+    painter.hide(outline)
     painter.tissue(outline, level, texture=3.2, blur=0.15)
     front = smooth([*_FACE[:2], *_FACE[2:], *_CHIN, *_CHEST], per_span=5)
     painter.line(front, 9.0 + examination.tissue_db["line"], 0.6, power=5)

@@ -38,6 +38,7 @@ def paint(scene: Scene, examination: Examination, rng: np.random.Generator, moti
     painter = scene.at(pose)
     if rng.random() < 0.35:
         limb_beside(painter, a, b, examination, rng, motion)
+    painter.hide(skin)
     painter.tissue(skin, -3.0 + examination.tissue_db["wall"], loss=MUSCLE, blur=0.12)
     painter.line(skin * (1 - 0.25 / a), 9.0, 0.5, power=5, closed=True)
     lung = 1.0 + examination.tissue_db["organ"]
