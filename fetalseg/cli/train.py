@@ -56,10 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on where the run in RUN stopped")
     parser.add_argument("--random-init", action="store_true", help="start the backbone without ImageNet weights")
     parser.add_argument("--no-bfloat16", action="store_true", help="compute in float32 throughout")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=0, help="of the computation (default: torch's choice)")
     parser.add_argument("--validations", type=int, default=10, help="in the whole run (default: %(default)s)")
     parser.add_argument(
-        "--validation-frames", type=int, default=100, help="at most this many a set while training (default: %(default)s)"
+        "--validation-frames",
+        type=int,
+        default=100,
+        help="at most this many a set while training (default: %(default)s)",
     )
 
 
@@ -164,8 +168,23 @@ def _trainer(
         seed=args.seed,
         bfloat16=not args.no_bfloat16,
         validations=args.validations,
+        device=_checked_device(args.device),
     )
     return Trainer(network, sets, held_out, args.out, options, facts=_facts(sources))
+
+
+def _checked_device(word: str) -> str:
+    """The device's name.
+
+    Raises:
+        ValueError: unknown, or not there.
+    """
+    import torch
+
+    if word != "cpu" and not (word.split(":")[0] == "cuda" and torch.cuda.is_available()):
+        available = "cpu, cuda" if torch.cuda.is_available() else "cpu"
+        raise ValueError(f"no device {word!r}; available: {available}")
+    return word
 
 
 def _facts(sources: list[CocoSet]) -> dict[str, Any]:
@@ -198,7 +217,7 @@ def _train(trainer: Trainer, console: Console) -> None:
 
     def on_step(report: StepReport) -> None:
         terms = " ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
-        line = f"step {report.step} {terms} | {report.step_s:.2f} s a step, {100 * report.waiting:.1f} % waiting for data"
+        line = f"step {report.step} {terms} | {report.step_s:.2f} s a step, {report.waiting:.1%} waiting for data"
         bar.update(task, completed=report.progress, description=line)
         if not console.is_terminal and report.step % _LINE_EVERY == 0:
             console.print(f"{100 * report.progress:5.1f} % {line}", soft_wrap=True, highlight=False)
@@ -211,7 +230,7 @@ def _train(trainer: Trainer, console: Console) -> None:
 
 
 def _table(scores: dict[str, list[Score]]) -> Table:
-    table = Table("set", "structure", "n", "box AP50", "mask AP50", "centre", title="held-out frames, at the network's size")
+    table = Table("set", "structure", "n", "box AP50", "mask AP50", "centre", title="held-out frames")
     for name, rows in scores.items():
         for row in rows:
             mask = "" if row.mask is None else f"{row.mask:.3f}"

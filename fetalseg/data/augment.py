@@ -91,9 +91,7 @@ def augment(
     return place_shapes(frame, matrix, image, prototype_shape)
 
 
-def draw_geometry(
-    frame: AnnotatedFrame, rule: InputRule, options: AugmentOptions, rng: np.random.Generator
-) -> Affine:
+def draw_geometry(frame: AnnotatedFrame, rule: InputRule, options: AugmentOptions, rng: np.random.Generator) -> Affine:
     """A random map from the frame's pixels to the network's."""
     limit = options.degrees_boxes_only if frame.boxes_only else options.degrees
     zoom = math.exp(rng.uniform(math.log(options.zoom[0]), math.log(options.zoom[1])))

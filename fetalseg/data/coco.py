@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -74,7 +73,7 @@ class ImageRecord:
         path: of the image file.
         height: px.
         width: px.
-        known: bool [17], structures that are annotated wherever they are seen; the others are neither learnt nor scored.
+        known: bool [17], structures annotated wherever they are seen; the others are neither learnt nor scored.
         annotations: structures present.
         patient: group key, or None where the set doesn't say.
         view: name of a view, or None.
@@ -224,7 +223,7 @@ def _annotation(record: dict[str, Any], height: int, width: int) -> Annotation:
     segmentation = record.get("segmentation") or None
     if isinstance(segmentation, dict) and list(segmentation.get("size", ())) != [height, width]:
         raise DataError(
-            f"annotation {number}: RLE of size {segmentation.get('size')}, expected that of its image [{height}, {width}]"
+            f"annotation {number}: RLE of size {segmentation.get('size')}, expected its image's [{height}, {width}]"
         )
     if isinstance(segmentation, list) and any(len(ring) < 6 or len(ring) % 2 for ring in segmentation):
         raise DataError(f"annotation {number}: a polygon needs at least 3 points of x and y")
@@ -239,12 +238,22 @@ def _annotation(record: dict[str, Any], height: int, width: int) -> Annotation:
 
 def _fill_polygons(rings: list[list[float]], height: int, width: int) -> npt.NDArray[np.bool_]:
     """Union of the rings: a pixel belongs to it if its centre lies inside."""
-    mask = np.zeros((height, width), np.uint8)
-    # Points are pixel edges; OpenCV's integer coordinates are pixel centres, given here in 1/16 px.
-    shapes = [np.round((np.asarray(ring, np.float64).reshape(-1, 2) - 0.5) * 16).astype(np.int32) for ring in rings]
-    for shape in shapes:
-        cv2.fillPoly(mask, [shape], 1, lineType=cv2.LINE_8, shift=4)
-    return mask.astype(np.bool_)
+    mask = np.zeros((height, width), np.bool_)
+    for ring in rings:
+        mask |= _fill_ring(np.asarray(ring, np.float64).reshape(-1, 2), height, width)
+    return mask
+
+
+def _fill_ring(points: npt.NDArray[np.float64], height: int, width: int) -> npt.NDArray[np.bool_]:
+    """Even-odd rule at pixel centres; cv2.fillPoly would add every pixel that the outline touches."""
+    crossings = np.zeros((height, width + 1), np.int64)
+    centres = np.arange(height) + 0.5
+    for (x1, y1), (x2, y2) in zip(points, np.roll(points, -1, axis=0), strict=True):
+        rows = np.flatnonzero((centres >= min(y1, y2)) & (centres < max(y1, y2)))
+        if len(rows):
+            x = x1 + (centres[rows] - y1) * ((x2 - x1) / (y2 - y1))
+            np.add.at(crossings, (rows, np.clip(np.ceil(x - 0.5), 0, width).astype(int)), 1)
+    return np.asarray(crossings.cumsum(axis=1)[:, :width] % 2 == 1)
 
 
 def _describe(content: dict[str, Any]) -> str:

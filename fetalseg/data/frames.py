@@ -32,8 +32,8 @@ class Shape:
 
     Attributes:
         label: 0..16.
-        outline: float32 [P, 2], x and y of a convex polygon in pixels of the stored image: the hull of the mask's pixels, or
-            the ellipse inside the box where there is no mask.
+        outline: float32 [P, 2], x and y of a convex polygon in pixels of the stored image: the hull of the mask's
+            pixels, or the ellipse inside the box where there is no mask.
         crop: uint8 0 or 255, the mask inside its bounding box; None for a box alone.
         corner: x and y of the crop's first pixel.
     """
@@ -100,7 +100,7 @@ def load_frame(record: ImageRecord, rule: InputRule) -> AnnotatedFrame:
     """Decodes one image with its masks.
 
     Raises:
-        DataError: a file that is missing, unreadable or of another size than its record says; a mask that can't be read.
+        DataError: a file that is missing, unreadable or not of the size in its record; a mask that can't be read.
     """
     image = _read_gray(record.path, record.id)
     if image.shape != (record.height, record.width):

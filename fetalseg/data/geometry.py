@@ -59,9 +59,9 @@ def around(
     scale: tuple[float, float] = (1.0, 1.0),
     shift: tuple[float, float] = (0.0, 0.0),
 ) -> Affine:
-    """Scales by (x, y), turns clockwise on the screen, then shifts by (x, y) px; `centre` is the fixed point before the shift.
+    """Scales by (x, y), turns clockwise on the screen, then shifts by (x, y) px.
 
-    A negative scale is a flip.
+    Before the shift `centre` stays where it is. A negative scale is a flip.
     """
     angle = np.deg2rad(degrees)
     cos, sin = np.cos(angle), np.sin(angle)
@@ -86,9 +86,8 @@ def warp(
     """The image [H, W] moved by `matrix` into a canvas of `shape` (h, w), bilinear."""
     # OpenCV's integer coordinates are pixel centres: half a pixel before and after.
     indices = compose(_translation(0.5, 0.5), matrix, _translation(-0.5, -0.5))
-    moved = cv2.warpAffine(
-        image, indices[:2], (shape[1], shape[0]), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=fill
-    )
+    size = (shape[1], shape[0])
+    moved = cv2.warpAffine(image, indices[:2], size, flags=cv2.INTER_LINEAR, borderValue=fill)
     return np.asarray(moved, np.uint8)
 
 

@@ -47,7 +47,8 @@ def split_set(source: CocoSet, share: float, salt: str = "fetalseg") -> Split:
     if not 0 <= share < 1:
         raise ValueError(f"the held-out share must lie in [0, 1), got {share}")
     by_patient = all(image.patient is not None for image in source.images)
-    train, held_out = [], []
+    train: list[int] = []
+    held_out: list[int] = []
     for image in source.images:
         unit = image.patient if by_patient and image.patient is not None else image.path.name
         (held_out if _fraction(f"{salt}:{unit}") < share else train).append(image.id)

@@ -43,6 +43,17 @@ class Batch(NamedTuple):
     has_mask: list[Tensor]
     known: Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        return Batch(
+            images=self.images.to(device),
+            boxes=[t.to(device) for t in self.boxes],
+            labels=[t.to(device) for t in self.labels],
+            masks=[t.to(device) for t in self.masks],
+            has_mask=[t.to(device) for t in self.has_mask],
+            known=self.known.to(device),
+        )
+
 
 @dataclass(frozen=True)
 class FrameSet:
@@ -62,8 +73,8 @@ class FrameSet:
 class BatchMaker:
     """Makes the batch of any step.
 
-    Every set gives its stated share of the frames drawn so far, to within one frame; within a set every frame is seen once
-    before any is seen again, in an order drawn anew for each pass.
+    Every set gives its stated share of the frames drawn so far, to within one frame; within a set every frame is seen
+    once before any is seen again, in an order drawn anew for each pass.
 
     Args:
         sets: none of them empty, shares adding up to 1.
@@ -129,7 +140,7 @@ def collate(samples: Sequence[Sample], channels: int) -> Batch:
 
 
 def prefetch(maker: BatchMaker, start: int, *, threads: int, ahead: int = 3) -> Iterator[Batch]:
-    """The batches from step `start` on, in order, without end; `ahead` of them are made in advance by `threads` threads."""
+    """The batches from step `start` on, in order, without end, made `ahead` of time by `threads` threads."""
     pool = ThreadPoolExecutor(threads, thread_name_prefix="batches")
     waiting: deque[Future[Batch]] = deque()
     step = start

@@ -77,9 +77,10 @@ def assign(batch: Batch, anchors: Tensor, rules: Matching) -> Assigned:
     assigned = torch.stack([match(boxes, anchors, rules) for boxes in batch.boxes])  # [B, A]
     image, anchor = (assigned >= 0).nonzero(as_tuple=True)
     truth = assigned[image, anchor]
-    counts = torch.tensor([0, *(len(b) for b in batch.boxes)]).cumsum(0)
+    counts = torch.tensor([0, *(len(b) for b in batch.boxes)], device=anchors.device).cumsum(0)
     row = counts[image] + truth
-    return Assigned(image, anchor, truth, torch.cat(batch.labels)[row], torch.cat(batch.boxes)[row], assigned == IGNORED)
+    labels, boxes = torch.cat(batch.labels)[row], torch.cat(batch.boxes)[row]
+    return Assigned(image, anchor, truth, labels, boxes, assigned == IGNORED)
 
 
 class Criterion:
@@ -106,7 +107,7 @@ class Criterion:
             raw: predictions while training.
             batch: ground truth of the same images.
             anchors: [A, 4] of the network.
-            generator: draws the anchors whose masks are assembled.
+            generator: on the CPU; draws the anchors whose masks are assembled.
         """
         config = self._config
         assigned = assign(batch, anchors, self._rules)
@@ -118,30 +119,32 @@ class Criterion:
         else:
             box = box_overlap_loss(boxes, assigned.box, config.box)
         return Losses(
-            classification=config.class_weight * self._classification(raw.class_logits.float(), batch, assigned, quality),
+            classification=config.class_weight * self._classification(raw, batch, assigned, quality),
             box=config.box_weight * box,
             mask=config.mask_weight * self._mask(raw, batch, assigned, generator),
             semantic=config.semantic_weight * self._semantic(raw, batch),
         )
 
-    def _classification(self, logits: Tensor, batch: Batch, assigned: Assigned, quality: Tensor) -> Tensor:
+    def _classification(self, raw: RawPredictions, batch: Batch, assigned: Assigned, quality: Tensor) -> Tensor:
+        logits = raw.class_logits.float()
         where = (assigned.image, assigned.anchor, assigned.label)
         if self._config.classification == "quality_focal":
             return quality_focal_loss(logits, batch.known, where, quality, assigned.ignored)
         if self._config.classification == "focal":
             return focal_loss(logits, batch.known, where, assigned.ignored)
-        targets = torch.zeros(assigned.ignored.shape, dtype=torch.int64).masked_fill_(assigned.ignored, -1)
+        targets = -assigned.ignored.long()
         targets[assigned.image, assigned.anchor] = assigned.label + 1
         return hard_negative_cross_entropy(logits, targets, batch.known, ratio=self._config.hard_negatives)
 
     def _mask(self, raw: RawPredictions, batch: Batch, assigned: Assigned, generator: torch.Generator) -> Tensor:
         """The mask term over anchors of structures that have a mask."""
         logits, masks, boxes = [], [], []
-        stride = torch.tensor([*self._stride, *self._stride])
+        stride = torch.tensor([*self._stride, *self._stride], device=assigned.box.device)
         for index in range(len(batch.boxes)):
             rows = (assigned.image == index).nonzero()[:, 0]
             rows = rows[batch.has_mask[index][assigned.truth[rows]]]
-            rows = rows[torch.randperm(len(rows), generator=generator)[: self._config.masks_per_image]]
+            chosen = torch.randperm(len(rows), generator=generator)[: self._config.masks_per_image]
+            rows = rows[chosen.to(rows.device)]
             coefficients = raw.coefficients[index, assigned.anchor[rows]].float()  # [p, K]
             logits.append(torch.einsum("pk,khw->phw", coefficients, raw.prototypes[index].float()))
             masks.append(batch.masks[index][assigned.truth[rows]].float())
@@ -158,7 +161,7 @@ class Criterion:
             counted[index, labels[~has_mask]] = False
             if not len(labels):
                 continue
-            cells = F.adaptive_avg_pool2d(batch.masks[index].float(), logits.shape[-2:])
+            cells = F.adaptive_avg_pool2d(batch.masks[index].float(), (logits.shape[2], logits.shape[3]))
             for label, cell in zip(labels.tolist(), cells, strict=True):
                 coverage[index, label] = torch.maximum(coverage[index, label], cell)
         return semantic_loss(logits, coverage, counted)

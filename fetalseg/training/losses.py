@@ -125,8 +125,10 @@ def hard_negative_cross_entropy(logits: Tensor, targets: Tensor, known: Tensor, 
     return (losses * chosen).sum() / matched.sum().clamp(min=1)
 
 
-def quality_focal_loss(logits: Tensor, known: Tensor, where: tuple[Tensor, ...], quality: Tensor, ignored: Tensor) -> Tensor:
-    """Quality focal loss |t - p|^2 * cross-entropy(p, t), t the overlap that the anchor's box reaches and 0 elsewhere.
+def quality_focal_loss(
+    logits: Tensor, known: Tensor, where: tuple[Tensor, ...], quality: Tensor, ignored: Tensor
+) -> Tensor:
+    """Quality focal loss |t - p|^2 * cross-entropy(p, t): t is the overlap of the anchor's box, 0 elsewhere.
 
     Args:
         logits: [B, A, C].
@@ -245,4 +247,3 @@ def semantic_loss(logits: Tensor, coverage: Tensor, counted: Tensor) -> Tensor:
     entropy = F.binary_cross_entropy_with_logits(logits, coverage, reduction="none")
     batch, _, height, width = logits.shape
     return (entropy * counted[:, :, None, None]).sum() / (batch * height * width)
-

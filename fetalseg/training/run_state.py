@@ -42,7 +42,12 @@ class Progress:
 
 
 def save_state(
-    path: Path, network: Yolact, average: MovingAverage, optimizer: Optimizer, progress: Progress, identity: dict[str, Any]
+    path: Path,
+    network: Yolact,
+    average: MovingAverage,
+    optimizer: Optimizer,
+    progress: Progress,
+    identity: dict[str, Any],
 ) -> None:
     """Writes weights, averages, optimiser and progress; the file appears whole or not at all.
 

@@ -58,6 +58,7 @@ class TrainOptions:
         seed: all chance comes from it.
         bfloat16: compute the network in bfloat16 where that is safe (losses stay float32).
         loaders: threads that make batches.
+        device: "cpu" or "cuda", as PyTorch names it.
     """
 
     budget: Budget
@@ -74,6 +75,7 @@ class TrainOptions:
     seed: int = 0
     bfloat16: bool = True
     loaders: int = 1
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,8 @@ class Trainer:
         facts: dict[str, Any] | None = None,
     ) -> None:
         variant = network.variant
-        self.network = network.freeze(options.freeze).to(memory_format=torch.channels_last)
+        self._device = torch.device(options.device)
+        self.network = network.freeze(options.freeze).to(self._device).to(memory_format=torch.channels_last)
         self.average = MovingAverage(network, options.average)
         self.progress = Progress()
         self._options = options
@@ -140,7 +143,7 @@ class Trainer:
         self._identity = {
             "variant": variant.name,
             "sets": {s.name: [len(s.frames), s.share] for s in sets},
-            **{k: v for k, v in asdict(options).items() if k not in ("save_every", "loaders", "validations")},
+            **{k: v for k, v in asdict(options).items() if k not in ("save_every", "loaders", "validations", "device")},
         }
         self._waiting_s = 0.0
         out.mkdir(parents=True, exist_ok=True)
@@ -216,20 +219,21 @@ class Trainer:
 
     def _step(self, batch: Batch) -> Losses:
         """One optimiser step."""
+        batch = batch.to(self._device)
         images = batch.images.float().contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._options.bfloat16):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._options.bfloat16):
             raw = self.network(images)
         generator = torch.Generator().manual_seed(self._options.seed * 1_000_003 + self.progress.step)
         losses = self._criterion(raw, batch, self.network.anchors, generator)
         total = losses.total
         if not math.isfinite(total.detach()):
-            terms = ", ".join(f"{name} {float(value):g}" for name, value in losses._asdict().items())
+            terms = ", ".join(f"{name} {float(value.detach()):g}" for name, value in losses._asdict().items())
             raise TrainingError(
                 f"the loss of step {self.progress.step} is not finite ({terms}); "
                 "try a lower learning rate, or --no-bfloat16"
             )
         self._optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self._options.clip)
         self._optimizer.step()
         self.average.update(self.network)
@@ -249,7 +253,7 @@ class Trainer:
         """Scores of the averaged weights; the best ones so far are kept."""
         start = time.monotonic()
         network = self.average.network.eval()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._options.bfloat16):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._options.bfloat16):
             scores = {name: validate(network, frames) for name, frames in self._held_out.items() if len(frames)}
         summary = mean_score(scores)
         self.progress.validations = math.floor(self._done() * self._options.validations + 1e-9)

@@ -1,7 +1,7 @@
 """A quick average precision during training, at the network's size.
 
-The official figures come from `fetalseg eval`, on whole frames with the shipped post-processing. Here: AP at IoU 0.5 with
-101 recall points per structure, greedy NMS, masks compared at the size of the prototypes inside the boxes.
+The official figures come from `fetalseg eval`, on whole frames with the shipped post-processing. Here: AP at IoU 0.5
+with 101 recall points per structure, greedy NMS, masks compared at the size of the prototypes inside the boxes.
 """
 
 from __future__ import annotations
@@ -74,12 +74,11 @@ def detect(network: Yolact, images: Tensor) -> list[Detections]:
     """Finds structures in images uint8 [B, c, h, w] with a network in evaluation mode."""
     raw = network(images.float())
     logits = raw.class_logits.float()
-    if network.variant.score == "softmax":
-        scores = logits.softmax(dim=-1)[..., 1:]
-    else:
-        scores = logits.sigmoid()
+    softmax = network.variant.score == "softmax"
+    scores = logits.softmax(dim=-1)[..., 1:] if softmax else logits.sigmoid()
     boxes = decode(raw.box_deltas.float(), network.anchors)
-    stride = network.variant.input.width / raw.prototypes.shape[3], network.variant.input.height / raw.prototypes.shape[2]
+    rule = network.variant.input
+    stride = (rule.width / raw.prototypes.shape[3], rule.height / raw.prototypes.shape[2])
     found = []
     for index in range(len(images)):
         best, flat = scores[index].flatten().topk(min(_CANDIDATES, scores[index].numel()))

@@ -1,0 +1,48 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from fetalseg.data.frames import AnnotatedFrame, Shape
+from fetalseg.model.variants import variant
+
+
+def draw_frame(seed: int) -> AnnotatedFrame:
+    """A bright ellipse (cranium, with mask) and a thin bright bar (nuchal translucency, box alone) on dark noise."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 40, (64, 96), np.uint8)
+    left, top = int(rng.integers(8, 40)), int(rng.integers(20, 28))
+    mask = np.zeros((32, 44), np.uint8)
+    cv2.ellipse(mask, (22, 16), (21, 15), 0, 0, 360, 255, -1)
+    image[top : top + 32, left : left + 44][mask > 0] = 150
+    ys, xs = np.nonzero(mask)
+    low, high = np.array([xs.min(), ys.min()]), np.array([xs.max(), ys.max()]) + 1
+    angle = np.linspace(0, 2 * np.pi, 32, endpoint=False)
+    ring = (low + high) / 2 + np.stack([np.cos(angle), np.sin(angle)], 1) * (high - low) / 2
+    crop = mask[low[1] : high[1], low[0] : high[0]]
+    cranium = Shape(0, (ring + np.array([left, top])).astype(np.float32), crop, (left + int(low[0]), top + int(low[1])))
+    bar = int(rng.integers(20, 60))
+    image[6:12, bar : bar + 26] = 240
+    corners = np.array([[bar, 6], [bar + 26, 6], [bar + 26, 12], [bar, 12]], np.float32)
+    known = np.ones(17, bool)
+    known[16] = False
+    return AnnotatedFrame(image, (cranium, Shape(5, corners, None, (0, 0))), known, seed, (64, 96))
+
+
+@pytest.fixture
+def frames():
+    return [draw_frame(seed) for seed in range(8)]
+
+
+@pytest.fixture
+def tiny():
+    return variant("fetalseg-test")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Two threads on two cores gain nothing on networks this small, and disturb whatever runs beside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
