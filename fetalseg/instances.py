@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Instances"]
+from fetalseg.polygons import polygons
+from fetalseg.rle import compressed_runs, run_lengths
+
+__all__ = ["Instances", "RunLengths"]
 
 Index = npt.NDArray[np.intp] | npt.NDArray[np.bool_] | slice | list[int]
+
+
+class RunLengths(TypedDict):
+    """A mask as COCO writes it: `size` is [H, W], `counts` the compressed text, see `fetalseg.rle`."""
+
+    size: list[int]
+    counts: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,3 +98,30 @@ class Instances:
         for mask, crop, (x1, y1, x2, y2) in zip(masks, self.crops, self.crop_boxes.tolist(), strict=True):
             mask[y1:y2, x1:x2] = crop
         return masks
+
+    def rle(self) -> list[RunLengths]:
+        """Each mask as COCO's compressed run lengths, ready for pycocotools and for JSON."""
+        height, width = self.frame_shape
+        return [
+            {
+                "size": [height, width],
+                "counts": compressed_runs(run_lengths(crop, corner=(x, y), frame_shape=(height, width))),
+            }
+            for crop, (x, y, _, _) in zip(self.crops, self.crop_boxes.tolist(), strict=True)
+        ]
+
+    def polygons(self) -> list[list[list[float]]]:
+        """Each mask as outer rings x, y, x, y, ... in frame pixels, largest first, see `fetalseg.polygons`."""
+        return polygons(self.crops, self.crop_boxes[:, :2])
+
+    def label_map(self) -> npt.NDArray[np.uint8]:
+        """All masks in one uint8 [H, W]: 0 background, else the structure id (label plus one).
+
+        The largest mask is drawn first, so that the smallest is on top; of two of one size, the better score.
+        """
+        result = np.zeros(self.frame_shape, np.uint8)
+        sizes = [int(np.count_nonzero(crop)) for crop in self.crops]
+        for i in sorted(range(len(self)), key=lambda i: (-sizes[i], self.scores[i])):
+            x1, y1, x2, y2 = self.crop_boxes[i].tolist()
+            result[y1:y2, x1:x2][self.crops[i]] = self.labels[i] + 1
+        return result

@@ -1,0 +1,1 @@
+"""Measurements behind the README's figures; run from the repository: `python -m benchmarks.postprocess`."""

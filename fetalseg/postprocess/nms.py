@@ -1,0 +1,247 @@
+"""Non-maximum suppression: of several boxes around one structure, the best stays.
+
+Numeric conventions, the same for every kind:
+
+- IoU is of continuous boxes: a box is (x2 - x1) wide, no pixel is added. A box without area overlaps nothing.
+- A box is suppressed, or decayed by `soft_linear`, by an IoU **above** the threshold; an IoU equal to it is harmless
+  (as in the public code of YOLACT and of soft-NMS; soft-NMS is printed with >=).
+- Scores at or above the score threshold stay; a score of 0 is padding and never stays, whatever the threshold.
+- All arithmetic is float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fetalseg.postprocess.options import NMS_KINDS, NmsKind
+
+__all__ = ["NmsResult", "nms", "pairwise_iou"]
+
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+
+
+class NmsResult(NamedTuple):
+    """The m boxes that stay, best score first; equal scores in the order of the input.
+
+    Attributes:
+        indices: int64 [m], rows of the boxes given. A row may come several times, with different labels.
+        scores: float32 [m], decayed by the soft kinds and by `matrix`.
+        labels: int64 [m].
+    """
+
+    indices: Integers
+    scores: Floats
+    labels: Integers
+
+
+class _Detections(NamedTuple):
+    """Boxes with one label each, as columns of equal length."""
+
+    rows: Integers
+    scores: Floats
+    labels: Integers
+
+    def take(self, index: npt.NDArray[Any]) -> _Detections:
+        return _Detections(self.rows[index], self.scores[index], self.labels[index])
+
+
+def nms(
+    boxes: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    labels: npt.ArrayLike | None = None,
+    *,
+    kind: NmsKind,
+    iou_threshold: float = 0.5,
+    score_threshold: float = 0.05,
+    top_k: int = 200,
+    max_detections: int = 100,
+    sigma: float = 0.5,
+) -> NmsResult:
+    """Suppresses boxes that overlap better ones.
+
+    Kinds, the best score of a class first in each:
+
+    - `fast` (Bolya et al., YOLACT, ICCV 2019, section 4): a box goes if any better one overlaps it, even one that is
+      suppressed itself. The score threshold holds for each pair of box and class ("second threshold" of the public
+      code, which leaves it off).
+    - `greedy`: a box goes if a better one that stays overlaps it.
+    - `soft_linear`, `soft_gaussian` (Bodla et al., ICCV 2017, equation 3 and below): instead of going, a box's score is
+      multiplied by 1 - IoU (above the threshold), or by exp(-IoU^2 / sigma), for each better one; what falls below the
+      score threshold goes.
+    - `matrix` (Wang et al., SOLOv2, NeurIPS 2020, section 3.3; Gaussian; on the boxes' IoU): all decays at once, the
+      decay of a box relative to how far the decaying box is overlapped itself.
+    - `fast_cross_class`, `greedy_cross_class`: the same between boxes of all classes.
+
+    Args:
+        boxes: [n, 4] xyxy, in any unit.
+        scores: [n] with labels, or [n, C] without: then each class with a score above the threshold is a detection of
+            its own, but for the cross-class kinds, where a box has only its best class.
+        labels: integers [n], or None.
+        kind: one of `NMS_KINDS`.
+        iou_threshold: 0..1; not used by `soft_gaussian` and `matrix`.
+        score_threshold: before and after suppression.
+        top_k: best boxes of a class (of all, for cross-class kinds) that take part.
+        max_detections: at most so many are returned.
+        sigma: of the Gaussian, used by `soft_gaussian` and `matrix`.
+
+    Returns:
+        What stays; the arguments are left as they are.
+
+    Raises:
+        ValueError: an unknown kind, wrong shapes, values that are not finite, a number out of range.
+    """
+    if kind not in NMS_KINDS:
+        raise ValueError(f"unknown kind of NMS {kind!r}; expected one of {', '.join(NMS_KINDS)}")
+    _check_numbers(iou_threshold, score_threshold, top_k, max_detections, sigma)
+    boxes = _finite("boxes", boxes)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"boxes must have shape [n, 4], got {list(boxes.shape)}")
+    cross_class = kind in _CROSS_CLASS
+    found = _detections(len(boxes), _finite("scores", scores), labels, best_class_only=cross_class)
+    found = found.take((found.scores >= score_threshold) & (found.scores > 0))
+
+    groups, is_padding = _groups(found, cross_class, top_k)
+    group_scores = np.where(is_padding, np.float32(0), found.scores[groups])
+    group_iou = pairwise_iou(np.where(is_padding[..., None], np.float32(0), boxes[found.rows[groups]]))
+    suppress = _suppression(kind, iou_threshold, score_threshold, sigma)
+    kept = np.zeros_like(found.scores)
+    kept[groups[~is_padding]] = suppress(group_iou, group_scores)[~is_padding]
+    found = found._replace(scores=kept).take((kept >= score_threshold) & (kept > 0))
+    best = np.lexsort((found.labels, found.rows, -found.scores))[:max_detections]
+    return NmsResult(*found.take(best))
+
+
+def pairwise_iou(boxes: Floats) -> Floats:
+    """Intersection over union of each box with each: [..., n, n] from xyxy [..., n, 4]; 0 where a box has no area."""
+    x1, y1, x2, y2 = np.moveaxis(boxes, -1, 0)[..., None]
+    area = np.maximum(x2 - x1, 0) * np.maximum(y2 - y1, 0)
+    width = np.minimum(x2, x2.swapaxes(-1, -2)) - np.maximum(x1, x1.swapaxes(-1, -2))
+    height = np.minimum(y2, y2.swapaxes(-1, -2)) - np.maximum(y1, y1.swapaxes(-1, -2))
+    intersection = np.maximum(width, 0) * np.maximum(height, 0)
+    union = area + area.swapaxes(-1, -2) - intersection
+    iou: Floats = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    return iou
+
+
+def _check_numbers(iou_threshold: float, score_threshold: float, top_k: int, max_detections: int, sigma: float) -> None:
+    for name, threshold in (("iou_threshold", iou_threshold), ("score_threshold", score_threshold)):
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"{name} must be within 0..1, got {threshold}")
+    for name, count in (("top_k", top_k), ("max_detections", max_detections)):
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1, got {count}")
+    if not sigma > 0:
+        raise ValueError(f"sigma must be above 0, got {sigma}")
+
+
+def _finite(name: str, values: npt.ArrayLike) -> Floats:
+    array = np.asarray(values, np.float32)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got NaN or infinity in {np.sum(~np.isfinite(array))} of its values")
+    return array
+
+
+def _detections(n: int, scores: Floats, labels: npt.ArrayLike | None, *, best_class_only: bool) -> _Detections:
+    """One row for each pair of box and class that can be found."""
+    if labels is None:
+        if scores.ndim != 2 or len(scores) != n or scores.shape[1] < 1:
+            raise ValueError(f"scores without labels must have shape [{n}, C], got {list(scores.shape)}")
+        if best_class_only:
+            return _Detections(np.arange(n), scores.max(axis=1), scores.argmax(axis=1))
+        rows, classes = np.divmod(np.arange(scores.size), scores.shape[1])
+        return _Detections(rows, scores.ravel(), classes)
+    classes = np.asarray(labels)
+    if classes.size == 0:
+        classes = classes.astype(np.int64)
+    if not np.issubdtype(classes.dtype, np.integer):
+        raise ValueError(f"labels must be integers, got {classes.dtype}")
+    if scores.shape != (n,) or classes.shape != (n,):
+        raise ValueError(
+            f"with labels, scores and labels must have shape [{n}], got {list(scores.shape)} and {list(classes.shape)}"
+        )
+    return _Detections(np.arange(n), scores, classes.astype(np.int64))
+
+
+def _groups(found: _Detections, cross_class: bool, top_k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """The boxes that compete with each other: of each class, or of all, the best `top_k`, best first.
+
+    Returns:
+        Positions [G, m], one row a group; and which of them only fill up the row.
+    """
+    classes = np.zeros_like(found.labels) if cross_class else found.labels
+    order = np.lexsort((found.rows, -found.scores, classes))
+    _, starts = np.unique(classes[order], return_index=True)
+    sizes = np.minimum(np.diff(starts, append=len(order)), top_k)
+    rank = np.arange(sizes.max(initial=0))
+    is_padding = rank >= sizes[:, None]
+    return order[np.where(is_padding, 0, starts[:, None] + rank)], is_padding
+
+
+# From the IoU [G, m, m] and scores [G, m] of the boxes of each group, best first, to their new scores; 0: it goes.
+Suppression = Callable[[Floats, Floats], Floats]
+
+_CROSS_CLASS = frozenset({"fast_cross_class", "greedy_cross_class"})
+
+
+def _suppression(kind: NmsKind, iou_threshold: float, score_threshold: float, sigma: float) -> Suppression:
+    if kind in ("fast", "fast_cross_class"):
+        return partial(_fast, iou_threshold=iou_threshold)
+    if kind in ("greedy", "greedy_cross_class"):
+        return partial(_greedy, iou_threshold=iou_threshold)
+    if kind == "matrix":
+        return partial(_matrix, sigma=sigma)
+    decay = partial(_linear_decay, iou_threshold=iou_threshold)
+    if kind == "soft_gaussian":
+        decay = partial(_gaussian_decay, sigma=sigma)
+    return partial(_soft, decay=decay, score_threshold=score_threshold)
+
+
+def _fast(iou: Floats, scores: Floats, *, iou_threshold: float) -> Floats:
+    overlap_with_better = np.triu(iou, k=1).max(axis=-2, initial=0)
+    return np.where(overlap_with_better <= iou_threshold, scores, np.float32(0))
+
+
+def _greedy(iou: Floats, scores: Floats, *, iou_threshold: float) -> Floats:
+    overlaps = iou > iou_threshold
+    stays = np.ones(scores.shape, np.bool_)
+    for rank in range(scores.shape[1]):
+        stays[:, rank + 1 :] &= ~(stays[:, rank, None] & overlaps[:, rank, rank + 1 :])
+    return np.where(stays, scores, np.float32(0))
+
+
+def _soft(iou: Floats, scores: Floats, *, decay: Callable[[Floats], Floats], score_threshold: float) -> Floats:
+    groups = np.arange(len(scores))
+    waiting, decided = scores.copy(), np.zeros_like(scores)
+    for _ in range(scores.shape[1]):
+        best = waiting.argmax(axis=1)
+        best_score = waiting[groups, best]
+        # Decay only lowers scores: once the best is below the threshold, so is the rest.
+        if (best_score < score_threshold).all():
+            break
+        decided[groups, best] = np.maximum(decided[groups, best], best_score)
+        waiting *= decay(iou[groups, best])
+        waiting[groups, best] = 0
+    return decided
+
+
+def _linear_decay(iou: Floats, *, iou_threshold: float) -> Floats:
+    return np.where(iou > iou_threshold, 1 - iou, np.float32(1))
+
+
+def _gaussian_decay(iou: Floats, *, sigma: float) -> Floats:
+    decay: Floats = np.exp(-(iou * iou) / np.float32(sigma))
+    return decay
+
+
+def _matrix(iou: Floats, scores: Floats, *, sigma: float) -> Floats:
+    squared = np.square(np.triu(iou, k=1))
+    # Box i decays box j; i's own largest overlap with a better box compensates, as i may be suppressed itself.
+    compensation = squared.max(axis=-2, initial=0)
+    decay: Floats = np.exp((compensation[..., :, None] - squared) / np.float32(sigma)).min(axis=-2, initial=1)
+    return scores * decay
