@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--random-init", action="store_true", help="start the backbone without ImageNet weights")
     parser.add_argument("--no-bfloat16", action="store_true", help="compute in float32 throughout")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=0, help="of the computation (default: torch's choice)")
+    parser.add_argument("--threads", type=int, help="of the computation (default: PyTorch's choice)")
     parser.add_argument("--validations", type=int, default=10, help="in the whole run (default: %(default)s)")
     parser.add_argument(
         "--validation-frames",
@@ -70,14 +70,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Reads the sets, trains, reports."""
     try:
-        import torch
-
         from fetalseg.model.variants import variant
+        from fetalseg.training.build import check_device
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "train") from None
-    if args.threads:
-        torch.set_num_threads(args.threads)
     chosen = variant(args.variant)
+    check_device(args.device)
     console = Console(file=sys.stdout)
     sources = [_read_set(text) for text in args.data]
     sets, held_out = _load_sets(sources, chosen, args, console)
@@ -150,14 +148,10 @@ def _trainer(
     sources: list[CocoSet],
     args: argparse.Namespace,
 ) -> Trainer:
-    import torch
-
-    from fetalseg.model.yolact import Yolact
+    from fetalseg.training.build import build_trainer
     from fetalseg.training.schedule import Budget
-    from fetalseg.training.trainer import Trainer, TrainOptions
+    from fetalseg.training.trainer import TrainOptions
 
-    torch.manual_seed(args.seed)
-    network = Yolact(chosen, imagenet=chosen.backbone != "tiny" and not args.random_init)
     steps: int | None = args.steps
     if args.epochs is not None:
         steps = max(1, round(args.epochs * sum(len(s.frames) for s in sets) / args.batch))
@@ -168,23 +162,18 @@ def _trainer(
         seed=args.seed,
         bfloat16=not args.no_bfloat16,
         validations=args.validations,
-        device=_checked_device(args.device),
+        device=args.device,
     )
-    return Trainer(network, sets, held_out, args.out, options, facts=_facts(sources))
-
-
-def _checked_device(word: str) -> str:
-    """The device's name.
-
-    Raises:
-        ValueError: unknown, or not there.
-    """
-    import torch
-
-    if word != "cpu" and not (word.split(":")[0] == "cuda" and torch.cuda.is_available()):
-        available = "cpu, cuda" if torch.cuda.is_available() else "cpu"
-        raise ValueError(f"no device {word!r}; available: {available}")
-    return word
+    return build_trainer(
+        chosen,
+        sets,
+        held_out,
+        args.out,
+        options,
+        imagenet=not args.random_init,
+        threads=args.threads,
+        facts=_facts(sources),
+    )
 
 
 def _facts(sources: list[CocoSet]) -> dict[str, Any]:
