@@ -81,7 +81,8 @@ class Figures:
 
     def to_json(self) -> dict[str, Any]:
         """All figures by name, ready for JSON."""
-        return asdict(self)
+        counters = {name: dict(getattr(self, name)) for name in ("skipped", "structures", "views")}
+        return {**vars(self), **counters, "latency": asdict(self.latency) if self.latency else None}
 
 
 class _Tally:

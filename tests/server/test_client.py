@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import signal
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from crafted_model import write_crafted_model
 from fetalseg_server.client import (
     ConnectionFailedError,
     Result,
@@ -23,26 +23,17 @@ from fetalseg_server.client import (
 )
 from fetalseg_server.options import SessionOptions
 from fetalseg_server.protocol import Codec
-from running_server import RunningServer, running_server
+from fetalseg_server.settings import Settings
+
+from server.live import RunningServer, running
 
 FRAME = np.full((48, 64), 40, np.uint8)
 # The crafted box 8, 4, 24, 20 of a 32 x 24 input, on a frame twice as large.
 BOX = (16.0, 8.0, 48.0, 40.0)
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_crafted_model(tmp_path_factory.mktemp("model") / "crafted.onnx")
-
-
-@pytest.fixture(scope="module")
-def server(model: Path) -> Iterator[RunningServer]:
-    with running_server(model) as running:
-        yield running
-
-
-async def answers_to(server: RunningServer, frames: list[object], **options: object) -> list[Result | Skipped]:
-    async with connect(server.stream_url, options=SessionOptions(**options)) as client:
+async def answers_to(server: RunningServer, frames: Sequence[Any], **options: Any) -> list[Any]:
+    async with connect(server.url, options=SessionOptions(**options)) as client:
         for frame in frames:
             await client.send(frame, wait=True)
         await client.bye()
@@ -50,7 +41,7 @@ async def answers_to(server: RunningServer, frames: list[object], **options: obj
 
 
 async def test_a_frame_comes_back_with_its_structure_on_the_clients_own_scale(server: RunningServer) -> None:
-    async with connect(server.stream_url) as client:
+    async with connect(server.url) as client:
         assert client.ready.window == 2
         assert client.ready.model["name"] == "crafted"
         sequence = await client.send(FRAME, capture_time_us=123_456)
@@ -98,7 +89,7 @@ async def test_polygon_and_rle_arrive_as_asked(server: RunningServer) -> None:
 
 
 async def test_options_change_from_the_next_frame_on(server: RunningServer) -> None:
-    async with connect(server.stream_url) as client:
+    async with connect(server.url) as client:
         await client.send(FRAME)
         options = await client.configure(min_score=0.95, masks="labelmap")
         await client.send(FRAME, wait=True)
@@ -111,23 +102,18 @@ async def test_options_change_from_the_next_frame_on(server: RunningServer) -> N
 
 
 async def test_an_option_that_does_not_exist_is_refused_before_it_is_sent(server: RunningServer) -> None:
-    async with connect(server.stream_url) as client:
+    async with connect(server.url) as client:
         with pytest.raises(ValueError, match="unknown option colour"):
             await client.configure(colour="red")
 
 
 async def test_frames_beyond_the_window_are_dropped_at_the_source(server: RunningServer) -> None:
-    large = encode_frame(np.random.default_rng(0).integers(0, 120, (1200, 1600), np.uint8), "png")
-    async with connect(server.stream_url) as client:
-        sequences = [await client.send(large) for _ in range(10)]
-        sent = [sequence for sequence in sequences if sequence is not None]
-        assert client.unanswered <= client.ready.window
-        assert client.dropped == 10 - len(sent) > 0
-        assert sent == list(range(1, len(sent) + 1))
-        await client.bye()
-        answers = [answer async for answer in client]
-    assert [answer.sequence for answer in answers] == sent
-    assert all(isinstance(answer, Result) for answer in answers)  # within the window nothing is superseded
+    async with connect(server.url) as client:
+        with server.engine_paused():
+            assert [await client.send(FRAME) for _ in range(5)] == [1, 2, None, None, None]
+            assert (client.unanswered, client.dropped) == (2, 3)
+        assert [(await anext(client)).sequence for _ in range(2)] == [1, 2]
+        assert await client.send(FRAME) == 3
 
 
 async def test_what_is_no_image_is_skipped_and_the_session_lives_on(server: RunningServer) -> None:
@@ -139,12 +125,12 @@ async def test_what_is_no_image_is_skipped_and_the_session_lives_on(server: Runn
 
 
 def test_frames_can_be_segmented_without_an_event_loop(server: RunningServer) -> None:
-    answers = list(segment_frames(server.stream_url, [FRAME] * 7))
+    answers = list(segment_frames(server.url, [FRAME] * 7))
     assert [answer.sequence for answer in answers] == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_a_caller_may_stop_reading_early(server: RunningServer) -> None:
-    answers = segment_frames(server.stream_url, itertools.repeat(FRAME))
+    answers = segment_frames(server.url, itertools.repeat(FRAME))
     assert next(answers).sequence == 1
     answers.close()
 
@@ -163,40 +149,42 @@ async def test_an_address_that_is_no_websocket_is_a_callers_mistake() -> None:
 
 async def test_another_path_of_the_server_is_no_stream(server: RunningServer) -> None:
     with pytest.raises(ConnectionFailedError, match="is no stream"):
-        async with connect(server.stream_url + "s"):
+        async with connect(server.url + "s"):
             pass
 
 
 async def test_a_hello_that_is_refused_names_the_reason_and_the_close_code(server: RunningServer) -> None:
     with pytest.raises(ConnectionFailedError, match="no-such-model") as caught:
-        async with connect(server.stream_url, options=SessionOptions(model="no-such-model")):
+        async with connect(server.url, options=SessionOptions(model="no-such-model")):
             pass
     assert caught.value.close_code is not None
     assert caught.value.code
 
 
-async def test_a_missing_token_is_said_in_plain_words_and_the_right_one_is_welcome(model: Path) -> None:
-    with running_server(model, environment={"FETALSEG_TOKENS": "sesame-sesame-sesame"}) as guarded:
+async def test_a_wrong_token_is_said_in_plain_words_and_the_right_one_is_welcome(crafted_settings: Settings) -> None:
+    with running(replace(crafted_settings, tokens="console:sesame-sesame-sesame")) as guarded:
         with pytest.raises(ConnectionFailedError, match="does not accept the token") as caught:
-            async with connect(guarded.stream_url, token="pepper"):
+            async with connect(guarded.url, token="pepper"):
                 pass
         assert caught.value.close_code == 1008
-        async with connect(guarded.stream_url, token="sesame-sesame-sesame") as client:
+        async with connect(guarded.url, token="sesame-sesame-sesame") as client:
             await client.send(FRAME)
             assert isinstance(await anext(client), Result)
 
 
-async def test_a_server_that_shuts_down_ends_the_session_with_its_reason(model: Path) -> None:
-    with running_server(model) as mortal:
-        async with connect(mortal.stream_url) as client:
+async def test_a_server_that_shuts_down_ends_the_session_with_its_reason(crafted_settings: Settings) -> None:
+    with ExitStack() as stack:
+        mortal = stack.enter_context(running(crafted_settings))
+        async with connect(mortal.url) as client:
             await client.send(FRAME)
             assert isinstance(await anext(client), Result)
-            mortal.process.send_signal(signal.SIGTERM)
+            stopping = asyncio.create_task(asyncio.to_thread(stack.close))
             with pytest.raises(StreamError, match="shutting down") as caught:
                 await asyncio.wait_for(anext(client), 20)
             assert caught.value.close_code == 1001
             with pytest.raises(StreamError):
                 await client.send(FRAME)
+            await stopping
 
 
 @pytest.mark.parametrize(

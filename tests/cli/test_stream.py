@@ -1,0 +1,104 @@
+"""`fetalseg stream` as a console uses it, against a real server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from crafted_model import write_crafted_model
+from fetalseg_server.settings import Settings
+from server.live import RunningServer, running
+
+from fetalseg.cli import main
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    model = write_crafted_model(tmp_path_factory.mktemp("model") / "crafted.onnx")
+    with running(Settings(port=0, model=str(model), threads=1, drain_grace_s=0.0)) as live:
+        yield live
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Six dark frames of 64 x 48."""
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number in range(6):
+        cv2.imwrite(str(frames / f"{number}.png"), np.full((48, 64), 10 * number, np.uint8))
+    return frames
+
+
+def test_the_summary_counts_every_frame(
+    server: RunningServer, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = folder.parent / "figures.json"
+    assert main(["stream", str(folder), server.url, "--fps", "10", "--json", str(figures)]) == 0
+    written = json.loads(figures.read_text())
+    assert written["sent"] + written["dropped"] + written["late"] == 6
+    assert written["answered"] == written["sent"]
+    assert written["structures"] == {"cranium": written["answered"]}
+    assert written["views"] == {"head": written["answered"]}
+    latency = written["latency"]
+    assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"] <= latency["max"]
+    output = capsys.readouterr().out
+    assert "Cranium" in output
+    assert "structures seen (1 of 17)" in output
+
+
+def test_a_loop_lasts_as_long_as_asked_with_a_line_a_second(
+    server: RunningServer, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--fps", "25", "--seconds", "2.2", "--loop", "--codec", "gray8", "--masks", "labelmap"]
+    figures = folder.parent / "figures.json"
+    assert main(["stream", str(folder), server.url, *arguments, "--json", str(figures)]) == 0
+    written = json.loads(figures.read_text())
+    assert written["sent"] + written["dropped"] + written["late"] == 55  # 2.2 s at 25 FPS, whatever the load
+    lines = [line for line in capsys.readouterr().out.splitlines() if " answered " in line and " s  " in line]
+    assert [line.split()[0] for line in lines] == ["1", "2"]
+
+
+def test_frames_are_resized(server: RunningServer, folder: Path) -> None:
+    arguments = ["--seconds", "0.5", "--resize", "32x24", "--codec", "rgb24", "--masks", "none"]
+    assert main(["stream", str(folder), server.url, *arguments]) == 0
+
+
+def test_no_server_is_an_error_in_plain_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stream", str(folder), "ws://127.0.0.1:9/v1/stream"]) == 1
+    assert capsys.readouterr().err.startswith("fetalseg stream: no server listens at ws://127.0.0.1:9/v1/stream")
+
+
+def test_a_source_that_is_not_there_is_an_error_in_plain_words(
+    server: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["stream", str(tmp_path / "none.mp4"), server.url]) == 1
+    assert "no file or folder" in capsys.readouterr().err
+
+
+def test_nothing_answered_is_a_failure(server: RunningServer, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stream", str(folder), server.url, "--deadline-ms", "0.001"]) == 1  # nothing is that quick
+    captured = capsys.readouterr()
+    assert "no frame was answered with a result" in captured.err
+    assert "deadline" in captured.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--fps", "0"], "expected a number above 0, got 0"),
+        (["--quality", "0"], "expected a whole number within 1..100, got 0"),
+        (["--resize", "640"], "expected WIDTHxHEIGHT such as 640x480, got 640"),
+        (["--fps", "fast"], "invalid positive value: 'fast'"),
+    ],
+)
+def test_wrong_usage_says_what_is_expected(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["stream", "phantom", "ws://127.0.0.1:9/v1/stream", *arguments])
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
