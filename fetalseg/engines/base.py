@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -19,11 +20,20 @@ from fetalseg.model_file import ModelFacts
 __all__ = ["Engine", "usable_cores"]
 
 
-def usable_cores() -> int:
-    """How many cores this process may use: its affinity where the system has one, else all."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """How many cores this process may use: its affinity, cut by a container's quota of processor time.
+
+    Args:
+        quota: control file of cgroup v2, "microseconds period" or "max period". More threads than the quota allows
+            would spend it early and then stand still for the rest of each period.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        time_us, period_us = quota.read_text().split()
+        allowed = math.ceil(int(time_us) / int(period_us))
+    except (OSError, ValueError):
+        return cores
+    return max(1, min(cores, allowed))
 
 
 class Engine(ABC):

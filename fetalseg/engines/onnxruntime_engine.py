@@ -53,6 +53,10 @@ class OnnxRuntimeEngine(Engine):
         )
         return cls(session, facts, threads)
 
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._session = None
+
     def _run(self, images: npt.NDArray[np.uint8]) -> Candidates:
         try:
             return Candidates(*self._session.run(Candidates._fields, {"images": images}))

@@ -36,7 +36,7 @@ class OpenVinoEngine(Engine):
     name = "openvino"
 
     def __init__(self, compiled: Any, facts: ModelFacts, threads: int) -> None:
-        self._request = compiled.create_infer_request()
+        self._request: Any = compiled.create_infer_request()
         self._lock = threading.Lock()
         self.facts = facts
         kept = compiled.get_property(hints.inference_precision)
@@ -55,6 +55,9 @@ class OpenVinoEngine(Engine):
             hints.performance_mode: hints.PerformanceMode.LATENCY,
             properties.inference_num_threads: threads,
             properties.num_streams: 1,
+            # A pinned thread waits when something else runs on its core: on two busy cores the 95th percentile of
+            # fetalseg-s is 290 ms pinned and 204 ms free; on idle ones both take 12 ms.
+            hints.enable_cpu_pinning: False,
         }
         rule = facts.input
         try:
@@ -65,6 +68,10 @@ class OpenVinoEngine(Engine):
         except RuntimeError as error:
             raise ModelFileError(f"OpenVINO can't load {path.name}: {error}") from None
         return cls(compiled, facts, threads)
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._request = None
 
     def _run(self, images: npt.NDArray[np.uint8]) -> Candidates:
         with self._lock:

@@ -15,6 +15,7 @@ from crafted_model import crafted_candidates, crafted_facts, write_crafted_model
 
 from fetalseg.candidates import Candidates
 from fetalseg.engines import AUTO_ORDER, ENGINES, Engine, available_engines, load_engine
+from fetalseg.engines.base import usable_cores
 from fetalseg.errors import EngineError, MissingExtraError, ModelFileError
 from fetalseg.model_file import METADATA_KEY
 
@@ -250,6 +251,25 @@ def test_an_unknown_engine_lists_the_known_ones(word: str) -> None:
 def test_no_threads_are_refused(tiny_model: Path) -> None:
     with pytest.raises(ValueError, match="threads must be at least 1, got 0"):
         load_engine(tiny_model, threads=0)
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [
+        ("100000 100000", 1),
+        ("50000 100000", 1),
+        ("max 100000", None),
+        ("6400000 100000", None),
+        ("", None),
+        (None, None),
+    ],
+    ids=["one core", "half a core", "no limit", "more than there is", "empty", "no file"],
+)
+def test_a_containers_quota_limits_the_threads(quota: str | None, expected: int | None, tmp_path: Path) -> None:
+    path = tmp_path / "cpu.max"
+    if quota is not None:
+        path.write_text(quota)
+    assert usable_cores(path) == (expected or usable_cores(tmp_path / "absent"))
 
 
 def test_an_unknown_precision_is_refused(kind: str, tiny_model: Path) -> None:
