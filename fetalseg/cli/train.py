@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -214,8 +215,13 @@ def _train(trainer: Trainer, console: Console) -> None:
     def on_scores(scores: dict[str, list[Score]]) -> None:
         console.print(_table(scores))
 
-    with bar:
-        trainer.run(on_step=on_step, on_scores=on_scores)
+    # A scheduler ends a job with SIGTERM: the state is saved as after Ctrl+C.
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with bar:
+            trainer.run(on_step=on_step, on_scores=on_scores)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _table(scores: dict[str, list[Score]]) -> Table:

@@ -141,12 +141,24 @@ def quality_focal_loss(
         Scalar: the sum by the number of matched anchors.
     """
     background = F.softplus(logits) * torch.sigmoid(logits).square()  # [B, A, C], t = 0
-    counted = known[:, None, :] & ~ignored[:, :, None]
+    counted = _counted(known, where, ignored)
     chosen = logits[where]
     distance = (quality - torch.sigmoid(chosen)).square()
     matched = distance * F.binary_cross_entropy_with_logits(chosen, quality, reduction="none")
     total = (background * counted).sum() - (background[where] * counted[where]).sum() + matched.sum()
     return total / max(1, len(quality))
+
+
+def _counted(known: Tensor, where: tuple[Tensor, ...], ignored: Tensor) -> Tensor:
+    """Bool [B, A, C]: scores that are held to account.
+
+    Background anchors answer for what is known in their frame. A matched anchor answers for all structures, known or
+    not, as in the softmax form: a box that fits a cranium is no unlabelled falx. Without this, structures that no
+    real frame labels settle on the labelled ones of real frames.
+    """
+    counted = known[:, None, :] & ~ignored[:, :, None]
+    counted[where[0], where[1]] = True
+    return counted
 
 
 def focal_loss(
@@ -161,7 +173,7 @@ def focal_loss(
     """Focal loss of Lin et al. (ICCV 2017); arguments and result as `quality_focal_loss`."""
     p = torch.sigmoid(logits)
     background = (1 - alpha) * p**gamma * F.softplus(logits)
-    counted = known[:, None, :] & ~ignored[:, :, None]
+    counted = _counted(known, where, ignored)
     chosen = logits[where]
     matched = alpha * (1 - torch.sigmoid(chosen)) ** gamma * F.softplus(-chosen)
     total = (background * counted).sum() - (background[where] * counted[where]).sum() + matched.sum()

@@ -98,7 +98,7 @@ def test_quality_focal_loss_of_three_hand_made_scores():
 
 
 @pytest.mark.parametrize("kind", ["quality", "plain"])
-def test_unknown_structures_and_ignored_anchors_give_no_gradient(kind):
+def test_background_answers_for_what_is_known_and_matched_anchors_for_everything(kind):
     logits = torch.zeros(1, 3, 2, requires_grad=True)
     known = torch.tensor([[True, False]])
     ignored = torch.tensor([[False, False, True]])
@@ -109,7 +109,7 @@ def test_unknown_structures_and_ignored_anchors_give_no_gradient(kind):
     else:
         focal_loss(logits, known, where, ignored).backward()
 
-    expected = torch.tensor([[[True, False], [True, False], [False, False]]])
+    expected = torch.tensor([[[True, True], [True, False], [False, False]]])
     assert torch.equal(logits.grad != 0, expected)
 
 

@@ -1,4 +1,8 @@
 import json
+import os
+import signal
+import threading
+import time
 
 import cv2
 import numpy as np
@@ -30,8 +34,9 @@ def data(tmp_path):
 
 
 def _train(data, out, *more):
-    common = ["--variant", "fetalseg-test", "--steps", "2", "--batch", "2", "--holdout", "0.3", "--validations", "1"]
-    return main(["train", "--data", str(data), "--out", str(out), *common, *more])
+    common = ["--variant", "fetalseg-test", "--batch", "2", "--holdout", "0.3", "--validations", "1"]
+    steps = [] if "--steps" in more else ["--steps", "2"]
+    return main(["train", "--data", str(data), "--out", str(out), *common, *steps, *more])
 
 
 def test_a_run_says_what_it_held_out_and_leaves_a_set_to_evaluate(data, tmp_path, capsys):
@@ -60,6 +65,23 @@ def test_a_finished_run_can_be_resumed_without_doing_anything_again(data, tmp_pa
     assert _train(data, out, "--resume") == 0
 
     assert (out / "log.csv").read_text() == rows
+
+
+def test_a_run_that_is_told_to_end_saves_its_state(data, tmp_path):
+    out = tmp_path / "run"
+
+    def end_after_the_first_step():
+        while not (out / "log.csv").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    killer = threading.Thread(target=end_after_the_first_step)
+    killer.start()
+    code = _train(data, out, "--steps", "100000")
+    killer.join()
+
+    assert code == 130
+    assert (out / "state.safetensors").is_file()
 
 
 @pytest.mark.parametrize(
