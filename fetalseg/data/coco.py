@@ -193,7 +193,7 @@ def _image(
         known[category - 1] = True
     found = tuple(_annotation(a, height, width) for a in annotations.get(number, []))
     for annotation in found:
-        if not known[annotation.label]:
+        if not (known[annotation.label] or annotation.crowd):
             name = STRUCTURES[annotation.label].name
             raise DataError(f"image {number}: annotation {annotation.id} is a {name}, not in annotated_category_ids")
     patient = record.get("patient")

@@ -145,8 +145,10 @@ def test_a_large_frame_is_kept_at_one_and_a_half_times_the_network(write_set, co
     assert frame.source_shape == (40, 60)
 
 
-def test_a_crowd_region_makes_its_structure_unknown(write_set, content):
+@pytest.mark.parametrize("listed", [[1, 6], [6]])
+def test_a_crowd_region_makes_its_structure_unknown(write_set, content, listed):
     content["annotations"][0]["iscrowd"] = 1
+    content["images"][0]["annotated_category_ids"] = listed
 
     frame = load_frames(read_coco(write_set(content)), RULE)[0]
 
