@@ -8,6 +8,7 @@ import logging
 import time
 from pathlib import Path
 
+from fetalseg.engines import ENGINES
 from fetalseg.model_file import ModelFacts, file_digest, find_model, list_models, read_facts
 from fetalseg_server.jobs import Answer, EngineReady, EngineSettings, Job
 from fetalseg_server.messages import ModelDescription
@@ -23,6 +24,8 @@ from fetalseg_server.worker_process import WorkerProcess
 __all__ = ["FEATURES", "Service", "SingleImage"]
 
 log = logging.getLogger(__name__)
+
+_LAST_WRITES_S = 1.0  # for close frames, once answers are given up
 
 # What `ready` promises beyond the bare stream.
 FEATURES = ("configure", "deadline", "labelmap", "polygon", "rle", "segment", "view")
@@ -40,7 +43,7 @@ class Service:
         failure: the engine could not be started at all; None otherwise.
 
     Raises:
-        ValueError: a host that needs tokens, or tokens that can't be read.
+        ValueError: an unknown engine, a host that needs tokens, or tokens that can't be read.
         ModelFileError: no such model.
     """
 
@@ -49,6 +52,8 @@ class Service:
         tokens = TokenTable.read(Path(settings.tokens_file) if settings.tokens_file else None, settings.tokens)
         if (problem := refusal_of_bind(settings.host, tokens)) is not None:
             raise ValueError(problem)
+        if settings.engine not in ("auto", *ENGINES):
+            raise ValueError(f"unknown engine {settings.engine!r}; expected auto, {', '.join(ENGINES)}")
         self.access = Access(tokens, settings.allow_origins)
         self.model_path = find_model(settings.model)
         self.model = describe_model(self.model_path)
@@ -104,10 +109,10 @@ class Service:
             await asyncio.sleep(self.settings.drain_grace_s)
         for session in tuple(self.sessions):
             session.close(CloseCode.DRAINING, "draining", owes=True)
-        while self.sessions and time.monotonic() < give_up:
-            await asyncio.sleep(0.01)
+        await self._until_no_sessions(give_up)
         for session in tuple(self.sessions):
             session.close(CloseCode.DRAINING, "draining", owes=False)
+        await self._until_no_sessions(time.monotonic() + _LAST_WRITES_S)
 
     async def segment(self, work: SingleImage) -> Answer:
         """Runs one image that belongs to no session, in turn with the sessions' frames."""
@@ -120,6 +125,10 @@ class Service:
         finally:
             self._images_waiting -= 1
             self.scheduler.withdraw(work)
+
+    async def _until_no_sessions(self, give_up: float) -> None:
+        while self.sessions and time.monotonic() < give_up:
+            await asyncio.sleep(0.01)
 
     async def _start_engine(self) -> None:
         try:

@@ -100,7 +100,7 @@ class Session:
         self._urgent: deque[str] = deque()
         self._waiting: OwedFrame | None = None
         self._wake = asyncio.Event()
-        self._writing = False
+        self._blocked: asyncio.Timeout | None = None  # around a write that is going on
         self._draining = False
         self._closing: tuple[CloseCode, str] | None = None
         self._owes_until_close = True
@@ -151,8 +151,8 @@ class Session:
         """
         if self._closing is None:
             self._closing = (code, reason)
-            self._owes_until_close = owes
-            self._wake.set()
+        self._owes_until_close = self._owes_until_close and owes
+        self._wake.set()
 
     def take(self) -> Work | None:
         """Gives the waiting frame to the scheduler."""
@@ -171,6 +171,8 @@ class Session:
                 while (message := await self._peer.receive()) is not None:
                     limit.reschedule(loop.time() + idle_s)
                     self._on_message(message)
+                    if self._closing is not None and not self._owes_until_close:
+                        return False
         except TimeoutError:
             self._fail(CloseCode.IDLE, "idle", f"no message for {idle_s:g} s")
             return False
@@ -270,9 +272,12 @@ class Session:
 
     def _wake_writer(self) -> None:
         self._wake.set()
-        # While the writer waits for the reader, what is known piles up; between two writes it is just about to go.
-        if self._writing and sum(owed.known for owed in self._owed) > MAX_ANSWERS_WAITING:
-            self.close(CloseCode.SLOW_READER, f"more than {MAX_ANSWERS_WAITING} answers waiting", owes=False)
+        # While a write waits for the reader, answers pile up; between two writes they are just about to go.
+        if self._blocked is not None and len(self._owed) > MAX_ANSWERS_WAITING:
+            waiting = sum(owed.known for owed in self._owed)
+            if waiting > MAX_ANSWERS_WAITING:
+                self.close(CloseCode.SLOW_READER, f"{waiting} answers waiting", owes=False)
+                self._blocked.reschedule(asyncio.get_running_loop().time())
 
     async def _write(self) -> CloseCode:
         """Sends what is due, in order, until the session is to be closed; then closes it."""
@@ -288,19 +293,20 @@ class Session:
                 else:
                     self._wake.clear()
                     await self._wake.wait()
-            code, reason = self._closing
         except TimeoutError:
-            code, reason = CloseCode.SLOW_READER, f"a write waited {self._settings.write_timeout_s:g} s"
+            if self._closing is None or self._closing[0] is not CloseCode.SLOW_READER:
+                self._closing = CloseCode.SLOW_READER, f"a write waited {self._settings.write_timeout_s:g} s"
+        assert self._closing is not None
+        code, reason = self._closing
         await self._peer.close(code, reason)
         return code
 
     async def _send(self, message: str | bytes) -> None:
-        self._writing = True
         try:
-            async with asyncio.timeout(self._settings.write_timeout_s):
+            async with asyncio.timeout(self._settings.write_timeout_s) as self._blocked:
                 await self._peer.send(message)
         finally:
-            self._writing = False
+            self._blocked = None
 
     def _compose(self, owed: OwedText | OwedFrame) -> list[str | bytes]:
         """The messages of one answer, as of now."""

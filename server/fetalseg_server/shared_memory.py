@@ -51,8 +51,9 @@ class FrameArena:
     def put(self, payload: bytes | memoryview) -> Block | None:
         """Copies a payload into a free block; None where there is no room."""
         start = 0
+        needed = max(1, len(payload))  # a block without bytes still has a place of its own
         for position, block in enumerate([*self._used, Block(self.size, 0)]):
-            if block.offset - start >= len(payload):
+            if block.offset - start >= needed:
                 new = Block(start, len(payload))
                 self._memory[start : start + len(payload)] = payload
                 self._used.insert(position, new)

@@ -13,7 +13,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 __all__ = ["LiveWebSocket"]
 
-_CLOSE_S = 2.0  # for the other side's half of the closing handshake
+_DISCARD_S = 2.0  # for the rest of a message that is refused
+_CLOSE_S = 10.0  # for the other side's half of the closing handshake, or for a slow reader to find out why
 
 
 class LiveWebSocket(WebSocketsSansIOProtocol):
@@ -43,8 +44,10 @@ class LiveWebSocket(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self._discarding = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()  # the other side needn't wait for more, and closes as soon as it has sent all
         self.transport.resume_reading()
-        self.close_timer = self.loop.call_later(_CLOSE_S, self.transport.abort)
+        self.close_timer = self.loop.call_later(_DISCARD_S, self.transport.abort)
 
     async def send(self, message: Any) -> None:
         """Takes one ASGI message of the application."""
@@ -55,7 +58,7 @@ class LiveWebSocket(WebSocketsSansIOProtocol):
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         """The application has ended."""
         super().on_task_complete(task)
-        self.loop.call_later(_CLOSE_S + 1, self._cut_off)
+        self.loop.call_later(_CLOSE_S, self._cut_off)
 
     def _cut_off(self) -> None:
         if not self.disconnected:

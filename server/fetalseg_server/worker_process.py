@@ -114,6 +114,11 @@ class WorkerProcess:
         """Frames that the worker has and hasn't answered."""
         return len(self._pending)
 
+    @property
+    def pid(self) -> int | None:
+        """Of the worker's process, while there is one."""
+        return None if self._process is None else self._process.pid
+
     async def start(self) -> EngineReady:
         """Starts the worker and waits until its model is warm.
 

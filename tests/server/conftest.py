@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from crafted_model import write_crafted_model
+from fetalseg_server.settings import Settings
+
+from server.live import RunningServer, running
+
+
+@pytest.fixture(scope="session")
+def crafted_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A server for tests: a free port, room for small frames only, and a model that finds the same cranium everywhere.
+
+    In frames that are brighter than 128 in the mean the model's output is not finite.
+    """
+    model = write_crafted_model(tmp_path_factory.mktemp("model") / "crafted.onnx", flaw="nan")
+    return Settings(
+        port=0,
+        model=str(model),
+        threads=1,
+        max_frame_bytes=1024 * 1024,
+        max_pixels=640 * 480,
+        shared_memory_bytes=4 * 1024 * 1024,
+        drain_grace_s=0.0,
+    )
+
+
+@pytest.fixture(scope="session")
+def server(crafted_settings: Settings) -> Iterator[RunningServer]:
+    """One server for all tests that leave it as it was."""
+    with running(crafted_settings) as live:
+        yield live

@@ -1,0 +1,113 @@
+"""`fetalseg serve` as a process: how it starts, how it ends."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from crafted_model import write_crafted_model
+
+from server.live import Client, encoded, frame, picture
+
+JPEG_BYTES = encoded(picture())
+COMMAND = [sys.executable, "-m", "fetalseg.cli", "serve", "--port", "0", "--threads", "1"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_crafted_model(tmp_path_factory.mktemp("model") / "crafted.onnx")
+
+
+@contextmanager
+def serving(model: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The running command, and the address that it printed."""
+    command = [*COMMAND, "--model", str(model), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith("fetalseg is ready at http://127.0.0.1:"), line
+            yield process, line.split()[-1]
+        finally:
+            process.kill()
+
+
+def test_sigterm_answers_what_is_in_work_and_ends_with_code_0(model: Path, tmp_path: Path) -> None:
+    config = tmp_path / "server.toml"
+    config.write_text("drain_grace_s = 1.0\n")
+    with serving(model, "--config", str(config)) as (process, address):
+        with Client(address.replace("http", "ws") + "/v1/stream", {}) as client:
+            assert client.ask(1, JPEG_BYTES)["type"] == "result"
+            (worker,) = psutil.Process(process.pid).children()
+            worker.suspend()
+            client.send_frame(2, JPEG_BYTES)
+            process.send_signal(signal.SIGTERM)
+            notice = client.receive()
+            assert (notice["type"], notice["code"]) == ("notice", "draining")
+            with pytest.raises(urllib.error.HTTPError, match="503"):
+                urllib.request.urlopen(address + "/readyz")
+            client.send_frame(3, JPEG_BYTES)
+            worker.resume()
+            answers = [client.receive(), client.receive()]
+            assert [(a["sequence"], a.get("reason", "result")) for a in answers] == [(2, "result"), (3, "draining")]
+            assert client.end() == (None, 1001)
+        assert process.wait(20) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+        assert not worker.is_running()
+
+
+def test_an_engine_that_hangs_does_not_keep_a_draining_server_alive(model: Path, tmp_path: Path) -> None:
+    config = tmp_path / "server.toml"
+    config.write_text("drain_timeout_s = 0.5\ndrain_grace_s = 0.0\n")
+    with serving(model, "--config", str(config)) as (process, address):
+        with Client(address.replace("http", "ws") + "/v1/stream", {}) as client:
+            (worker,) = psutil.Process(process.pid).children()
+            worker.suspend()
+            client.socket.send(frame(1, JPEG_BYTES))
+            process.send_signal(signal.SIGINT)
+            last, code = client.end()
+            assert last is not None
+            assert (last["type"], code) == ("notice", 1001)
+        assert process.wait(20) == 0
+        assert not worker.is_running()
+
+
+def test_the_engine_ends_with_a_server_that_is_killed(model: Path) -> None:
+    with serving(model) as (process, _):
+        (worker,) = psutil.Process(process.pid).children()
+        process.kill()
+        process.wait(20)
+        psutil.wait_procs([worker], 20)
+        assert not worker.is_running()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "no-such-model"], "no model named 'no-such-model'; known models: "),
+        (["--engine", "gpu"], "unknown engine 'gpu'; expected auto, openvino, onnxruntime"),
+        (
+            ["--host", "0.0.0.0"],
+            "without tokens the server listens on this machine only, got host 0.0.0.0; give tokens",
+        ),
+        (["--max-sessions", "0"], "max_sessions must be at least 1, got 0"),
+        (["--tokens-file", "nowhere"], "can't read the tokens file"),
+        (["--host", "name.invalid"], "without tokens"),
+    ],
+)
+def test_what_cannot_be_served_is_said_in_one_line(model: Path, arguments: list[str], message: str) -> None:
+    done = subprocess.run(
+        [*COMMAND, "--model", str(model), *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[-1].startswith(f"fetalseg serve: {message}"), done.stderr
