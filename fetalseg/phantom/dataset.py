@@ -17,7 +17,6 @@ from fetalseg.phantom.cine import VIEW_ORDER, cine, examined
 from fetalseg.phantom.examination import Examination, draw_examination
 from fetalseg.phantom.frames import PhantomFrame, make_frame
 from fetalseg.phantom.motion import draw_moment
-from fetalseg.rle import compressed_runs, run_lengths
 
 __all__ = ["FRAMES_PER_PATIENT", "VIEW_SHARES", "still", "write_dataset"]
 
@@ -34,11 +33,14 @@ def still(
     """Frame number `index` of a data set: the frame, its examination and the patient's name.
 
     It depends on its arguments alone, so that frames can be made in any order.
+
+    Raises:
+        ValueError: an unknown view.
     """
     patient = index // FRAMES_PER_PATIENT
     examination = draw_examination(np.random.default_rng([seed, 0, patient]))
     choice = np.random.default_rng([seed, 1, index])
-    names = list(views) if views is not None else list(VIEW_SHARES)
+    names = [view(name).name for name in (VIEW_SHARES if views is None else views)]
     shares = np.array([VIEW_SHARES[name] for name in names], np.float64)
     name = names[int(choice.choice(len(names), p=shares / shares.sum()))]
     frame = make_frame(
@@ -154,19 +156,24 @@ def _image_record(
 
 
 def _annotation_records(frame: PhantomFrame, image_id: int, first_id: int) -> list[dict[str, Any]]:
+    instances = frame.instances()
     records: list[dict[str, Any]] = []
-    for name, mask, ignored in zip(frame.names, frame.masks, frame.ignored, strict=True):
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        x, y, right, bottom = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-        lengths = run_lengths(mask[y:bottom, x:right], (x, y), mask.shape)
+    for label, (x1, y1, x2, y2), crop, runs, ignored in zip(
+        instances.labels.tolist(),
+        instances.crop_boxes.tolist(),
+        instances.crops,
+        instances.rle(),
+        frame.ignored.tolist(),
+        strict=True,
+    ):
         records.append(
             {
                 "id": first_id + len(records),
                 "image_id": image_id,
-                "category_id": structure(name).id,
-                "segmentation": {"size": list(mask.shape), "counts": compressed_runs(lengths)},
-                "bbox": [x, y, right - x, bottom - y],
-                "area": int(mask.sum()),
+                "category_id": label + 1,
+                "segmentation": runs,
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "area": int(crop.sum()),
                 "iscrowd": int(ignored),
             }
         )

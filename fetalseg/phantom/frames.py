@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fetalseg.anatomy import structure_names, view
+from fetalseg.anatomy import structure, structure_names, view
+from fetalseg.instances import Instances
 from fetalseg.phantom.acoustics import Speckle, scan, unevenness
 from fetalseg.phantom.examination import Examination
 from fetalseg.phantom.motion import Motion
@@ -69,6 +70,21 @@ class PhantomFrame:
     annotated: tuple[str, ...]
     visible: tuple[str, ...]
     timestamp_ms: float = 0.0
+
+    def instances(self) -> Instances:
+        """What a perfect network would find, ignored instances included; every score is 1."""
+        boxes = np.zeros((len(self.names), 4), np.int64)
+        for box, mask in zip(boxes, self.masks, strict=True):
+            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+            box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+        return Instances(
+            labels=np.array([structure(name).label for name in self.names], np.int64),
+            scores=np.ones(len(self.names), np.float32),
+            boxes=boxes.astype(np.float32),
+            crops=[mask[y1:y2, x1:x2] for mask, (x1, y1, x2, y2) in zip(self.masks, boxes.tolist(), strict=True)],
+            crop_boxes=boxes,
+            frame_shape=self.pixels.shape,
+        )
 
 
 def make_frame(

@@ -1,0 +1,117 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from fetalseg.anatomy import coco_categories
+from fetalseg.errors import DataError
+from fetalseg.phantom import write_dataset
+from fetalseg.phantom.dataset import FRAMES_PER_PATIENT, still
+
+SIZE = (160, 112)
+
+
+def read(folder: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((folder / "instances.json").read_text())
+    return document
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+        write_dataset(tmp_path / name, frames=7, seed=seed, size=SIZE)
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+    assert read(tmp_path / "a")["images"][0]["patient"] != read(tmp_path / "c")["images"][0]["patient"]
+    assert read(tmp_path / "a")["annotations"] != read(tmp_path / "c")["annotations"]
+
+
+def test_a_longer_data_set_begins_with_the_frames_of_a_shorter_one(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "short", frames=2, seed=5, size=SIZE)
+    write_dataset(tmp_path / "long", frames=4, seed=5, size=SIZE)
+    assert read(tmp_path / "long")["images"][:2] == read(tmp_path / "short")["images"]
+
+
+def test_records_say_what_is_known_of_each_image(tmp_path: Path) -> None:
+    path = write_dataset(tmp_path, frames=2 * FRAMES_PER_PATIENT, seed=1, size=SIZE)
+    assert path == tmp_path / "instances.json"
+    document = read(tmp_path)
+    assert document["categories"] == coco_categories()
+    patients = [image["patient"] for image in document["images"]]
+    assert len(set(patients)) == 2
+    assert patients[0] == patients[FRAMES_PER_PATIENT - 1] != patients[FRAMES_PER_PATIENT]
+    for image in document["images"]:
+        pixels = cv2.imread(str(tmp_path / "images" / image["file_name"]), cv2.IMREAD_UNCHANGED)
+        assert pixels is not None
+        assert pixels.shape == (image["height"], image["width"]) == (112, 160)
+        assert image["spacing_mm"] == [image["pixel_size_mm"]] * 2
+        assert 0.05 < image["pixel_size_mm"] < 1.2
+        assert image["probe"] in ("transabdominal", "transvaginal")
+        assert 45 <= image["crl_mm"] <= 82
+        assert image["source"] == "phantom"
+        assert set(image["annotated_category_ids"]) <= set(range(1, 18))
+
+
+# pycocotools 2.0 implements `__array__` in the way of NumPy 1
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_annotations_are_read_back_by_pycocotools_as_the_masks_that_were_drawn(tmp_path: Path) -> None:
+    from pycocotools import mask as coco_mask
+
+    write_dataset(tmp_path, frames=6, seed=3, size=SIZE)
+    annotations = read(tmp_path)["annotations"]
+    assert [a["id"] for a in annotations] == list(range(1, len(annotations) + 1))
+    at = 0
+    for index in range(6):
+        frame, _, _ = still(index, 3, height=SIZE[1], width=SIZE[0])
+        for mask, ignored in zip(frame.masks, frame.ignored, strict=True):
+            record = annotations[at]
+            at += 1
+            assert record["image_id"] == index + 1
+            np.testing.assert_array_equal(coco_mask.decode(record["segmentation"]).astype(bool), mask)
+            assert record["area"] == mask.sum()
+            assert record["bbox"] == coco_mask.toBbox(record["segmentation"]).tolist()
+            assert record["iscrowd"] == int(ignored)
+    assert at == len(annotations)
+
+
+def test_only_the_asked_views_are_drawn(tmp_path: Path) -> None:
+    write_dataset(tmp_path, frames=8, seed=2, size=SIZE, views=("neck", "spine"))
+    assert {image["view"] for image in read(tmp_path)["images"]} == {"neck", "spine"}
+
+
+def test_a_cine_is_written_as_one_patient(tmp_path: Path) -> None:
+    write_dataset(tmp_path, frames=3, seed=2, size=SIZE, moving=True)
+    images = read(tmp_path)["images"]
+    assert {image["patient"] for image in images} == {"phantom-2-cine"}
+    assert {image["view"] for image in images} == {"head"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"frames": 0}, "at least 1, got 0"),
+        ({"seed": -1}, "0 or more, got -1"),
+        ({"size": (20_000, 20_000)}, "64 to 4096 px a side, got 20000x20000"),
+        ({"size": (160, 1)}, "64 to 4096 px a side, got 160x1"),
+        ({"views": ("kidney",)}, "unknown view 'kidney'; expected one of head, neck"),
+        ({"views": ()}, "no view given; expected some of head, neck"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_is_written(
+    tmp_path: Path, changed: dict[str, Any], message: str
+) -> None:
+    arguments: dict[str, Any] = {"frames": 1, "seed": 1, "size": SIZE, **changed}
+    with pytest.raises(ValueError, match=message):
+        write_dataset(tmp_path / "out", **arguments)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_the_place_of_the_folder_is_a_data_error(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(DataError, match=r"can't write to .*taken"):
+        write_dataset(tmp_path / "taken", frames=1, seed=1, size=SIZE)
