@@ -82,35 +82,24 @@ def _from_onnx(path: Path) -> tuple[Yolact, ModelFacts]:
         network = Yolact(Variant.from_dict(facts.architecture)).fuse()
     except (ValueError, KeyError) as error:
         raise ModelFileError(f"{path.name} doesn't say which network it holds: {error}") from None
-    wanted = network.state_dict()
-    found = _convolutions(path)
-    for name, tensor in wanted.items():
-        if name.startswith("semantic."):  # serves training only, and isn't exported
-            found[name] = tensor
-        elif name.endswith(".bias"):  # the exporter drops a bias that is 0
-            found.setdefault(name, torch.zeros_like(tensor))
+    found = _initializers(path)
+    # The semantic branch serves training only, and isn't exported.
+    found |= {name: tensor for name, tensor in network.state_dict().items() if name.startswith("semantic.")}
     try:
-        network.load_state_dict({name: found[name] for name in wanted})
+        network.load_state_dict({name: found[name] for name in network.state_dict()})
     except (KeyError, RuntimeError) as error:
         raise ModelFileError(f"the weights in {path.name} don't fit {network.variant.name}: {error}") from None
     return network, facts
 
 
-def _convolutions(path: Path) -> dict[str, torch.Tensor]:
-    """Weights and biases of every convolution (a fused network has nothing else), by their names in the network.
-
-    Only the weights' names can be trusted: the exporter stores equal tensors once, under the name of the first.
-    """
+def _initializers(path: Path) -> dict[str, torch.Tensor]:
+    """The network's weights by name; the exporter sees to it that each keeps its own."""
     try:
         import onnx
     except ImportError:
         raise MissingExtraError("onnx", "train") from None
-    graph = onnx.load(path).graph
-    stored = {tensor.name: tensor for tensor in graph.initializer}
-    found: dict[str, torch.Tensor] = {}
-    for node in graph.node:
-        if node.op_type == "Conv":
-            module = node.input[1].removeprefix(_PREFIX).removesuffix(".weight")
-            for part, name in zip(("weight", "bias"), node.input[1:], strict=False):
-                found[f"{module}.{part}"] = torch.from_numpy(onnx.numpy_helper.to_array(stored[name]).copy())
-    return found
+    return {
+        tensor.name.removeprefix(_PREFIX): torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
+        for tensor in onnx.load(path).graph.initializer
+        if tensor.name.startswith(_PREFIX)
+    }

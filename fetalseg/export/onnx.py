@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from onnx import ModelProto, checker
 from onnx import save_model as save_proto
+from onnxscript import optimizer
 
 from fetalseg.anatomy import structure_names
 from fetalseg.candidates import Candidates
@@ -124,9 +125,15 @@ def _convert(graph: CandidateGraph, facts: ModelFacts) -> ModelProto:
         output_names=list(OUTPUTS),
         dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1)}},
         opset_version=OPSET,
+        optimize=False,
         verbose=False,
     )
     assert program is not None
+    # Not the exporter's own clean-up: that drops biases that are 0 and merges equal tensors, and with them the names by
+    # which the torch engine reads the weights back.
+    optimizer.inline(program.model)
+    optimizer.fold_constants(program.model)
+    optimizer.remove_unused_nodes(program.model)
     model: ModelProto = program.model_proto
     # The exporter notes for each node from which line of which file it came: of no use here, and paths of a machine.
     for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):

@@ -46,30 +46,48 @@ class Head(nn.Module):
             *(conv_block(variant.conv, widths[i], widths[i + 1]) for i in range(variant.head_layers))
         )
         classes = variant.structures + (variant.score == "softmax")
-        self.classes = _prediction(variant, anchors * classes)
-        self.boxes = _prediction(variant, anchors * 4)
-        self.masks = _prediction(variant, anchors * variant.prototypes)
-        self.depths = (classes, 4, variant.prototypes)
+        predict = Pointwise if variant.conv == "separable" else Conv3x3
+        self.classes = predict(width, anchors, classes)
+        self.boxes = predict(width, anchors, 4)
+        self.masks = predict(width, anchors, variant.prototypes)
         if variant.score == "sigmoid":
-            last = [module for module in self.classes.modules() if isinstance(module, nn.Conv2d)][-1]
-            nn.init.constant_(_bias(last), -math.log((1 - PRIOR) / PRIOR))
+            nn.init.constant_(self.classes.bias, -math.log((1 - PRIOR) / PRIOR))
 
     def forward(self, level: Tensor) -> HeadOutput:
         """Predictions on one level [B, pyramid_channels, rows, columns]."""
         x = self.tower(level)
-        maps = (self.classes(x), self.boxes(x), self.masks(x))
-        # [B, anchors * depth, rows, columns] -> [B, rows * columns * anchors, depth]
-        flat = [m.permute(0, 2, 3, 1).reshape(m.shape[0], -1, d) for m, d in zip(maps, self.depths, strict=True)]
-        return HeadOutput(flat[0], flat[1], torch.tanh(flat[2]))
+        return HeadOutput(self.classes(x), self.boxes(x), torch.tanh(self.masks(x)))
 
 
-def _prediction(variant: Variant, outputs: int) -> nn.Module:
-    """The last layer: 3x3 as in the reference, or 1x1 behind separable layers."""
-    if variant.conv == "plain":
-        return nn.Conv2d(variant.head_channels, outputs, 3, padding=1)
-    return nn.Conv2d(variant.head_channels, outputs, 1)
+class Conv3x3(nn.Conv2d):
+    """The reference's last layer, [B, inputs, rows, columns] to [B, rows * columns * anchors, depth]."""
+
+    bias: nn.Parameter
+
+    def __init__(self, inputs: int, anchors: int, depth: int) -> None:
+        super().__init__(inputs, anchors * depth, 3, padding=1)
+        self.depth = depth
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Predictions, anchor by anchor."""
+        return super().forward(x).permute(0, 2, 3, 1).reshape(x.shape[0], -1, self.depth)
 
 
-def _bias(conv: nn.Conv2d) -> Tensor:
-    assert conv.bias is not None
-    return conv.bias
+class Pointwise(nn.Module):
+    """The same behind separable layers: a 1x1 convolution, written as one matrix product for all places.
+
+    Channels go last before the product, not after it, where there are 3 to 5 times as many: that saves OpenVINO
+    3.4 of 20.3 ms (fetalseg-s, bf16, one thread). The weight is stored [inputs, outputs], as the product takes it.
+    """
+
+    def __init__(self, inputs: int, anchors: int, depth: int) -> None:
+        super().__init__()
+        self.depth = depth
+        self.weight = nn.Parameter(torch.empty(inputs, anchors * depth))
+        self.bias = nn.Parameter(torch.zeros(anchors * depth))
+        nn.init.normal_(self.weight, std=0.01)  # Lin et al. 2017, section 4.1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Predictions [B, rows * columns * anchors, depth] from [B, inputs, rows, columns]."""
+        places = x.permute(0, 2, 3, 1) @ self.weight + self.bias
+        return places.reshape(x.shape[0], -1, self.depth)

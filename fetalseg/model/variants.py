@@ -140,25 +140,46 @@ _YOLACT_R50 = Variant(
     score="softmax",
 )
 
-# The default. Anchors are fitted to boxes of real frames and of the sizes published for 11 to 14 weeks: the flat
-# ones (nasal bone, nuchal translucency) stand in several rows of the finest level, because a row of stride 8 misses
-# a box 7 px high.
+# The default. Anchors are fitted to the boxes of real frames (nasal bone, palate, nuchal translucency, cranium) and to
+# sizes published for 11 to 14 weeks (the rest), both at the scale of the input: a greedy choice of the shapes that add
+# most overlap for their number. Flat ones stand in several rows: places 8 px apart miss a nasal bone 7 px high. A share
+# of 0.96 of real nasal bones, 0.99 of nuchal translucencies and all palates and crania find an anchor with IoU 0.5.
 _FETALSEG_S = Variant(
     name="fetalseg-s",
     input=InputRule(height=288, width=416, channels=1, resize="letterbox"),
     backbone="mobilenet_v2",
     anchors=(
         (
-            AnchorShape(22, 7, columns=2, rows=3),
-            AnchorShape(90, 16, rows=2),
-            AnchorShape(150, 20, rows=2),
-            AnchorShape(220, 28),
-            AnchorShape(28, 28),
-            AnchorShape(20, 44),
+            AnchorShape(18, 6, rows=3),
+            AnchorShape(26, 8.5, rows=3),
+            AnchorShape(22, 20),
+            AnchorShape(70, 15),
         ),
-        (AnchorShape(56, 56), AnchorShape(60, 34), AnchorShape(34, 60), AnchorShape(120, 40), AnchorShape(40, 120)),
-        (AnchorShape(110, 110), AnchorShape(120, 70), AnchorShape(70, 120), AnchorShape(240, 60)),
-        (AnchorShape(200, 200), AnchorShape(250, 130), AnchorShape(130, 250), AnchorShape(320, 230)),
+        (
+            AnchorShape(20, 135, columns=2),
+            AnchorShape(34, 48, columns=2),
+            AnchorShape(48, 67),
+            AnchorShape(57, 34, rows=2),
+            AnchorShape(28, 28, columns=2, rows=2),
+            AnchorShape(115, 16, rows=2),
+            AnchorShape(185, 22, rows=2),
+            AnchorShape(240, 34),
+        ),
+        (
+            AnchorShape(48, 190, columns=2),
+            AnchorShape(67, 95, columns=2),
+            AnchorShape(95, 48, rows=2),
+            AnchorShape(95, 190, columns=2),
+            AnchorShape(135, 40, rows=2),
+            AnchorShape(226, 48, rows=2),
+        ),
+        (
+            AnchorShape(34, 113, columns=2, rows=2),
+            AnchorShape(135, 95, columns=2, rows=2),
+            AnchorShape(160, 190, columns=2),
+            AnchorShape(226, 95, rows=2),
+            AnchorShape(269, 190),
+        ),
     ),
     pyramid_channels=96,
     head_channels=96,
