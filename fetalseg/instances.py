@@ -8,8 +8,7 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from fetalseg.polygons import polygons
-from fetalseg.rle import compressed_runs, run_lengths
+from fetalseg.encoding import compressed_runs, polygons, run_lengths
 
 __all__ = ["Instances", "RunLengths"]
 
@@ -17,7 +16,7 @@ Index = npt.NDArray[np.intp] | npt.NDArray[np.bool_] | slice | list[int]
 
 
 class RunLengths(TypedDict):
-    """A mask as COCO writes it: `size` is [H, W], `counts` the compressed text, see `fetalseg.rle`."""
+    """A mask as COCO writes it: `size` is [H, W], `counts` the compressed text, see `fetalseg.encoding.rle`."""
 
     size: list[int]
     counts: str
@@ -111,7 +110,7 @@ class Instances:
         ]
 
     def polygons(self) -> list[list[list[float]]]:
-        """Each mask as outer rings x, y, x, y, ... in frame pixels, largest first, see `fetalseg.polygons`."""
+        """Each mask as outer rings x, y, x, y, ... in frame pixels, largest first, see `fetalseg.encoding.polygons`."""
         return polygons(self.crops, self.crop_boxes[:, :2])
 
     def label_map(self) -> npt.NDArray[np.uint8]:

@@ -1,0 +1,8 @@
+"""Masks as text and numbers: COCO run lengths, and polygons along the edges of pixels."""
+
+from __future__ import annotations
+
+from fetalseg.encoding.polygons import polygons
+from fetalseg.encoding.rle import compressed_runs, run_lengths
+
+__all__ = ["compressed_runs", "polygons", "run_lengths"]

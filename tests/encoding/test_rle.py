@@ -1,0 +1,81 @@
+"""Run lengths: equal to what pycocotools writes, and readable by it."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from pycocotools import mask as coco
+
+from fetalseg.encoding import compressed_runs, run_lengths
+
+
+def ours(crop: npt.NDArray[np.bool_], corner: tuple[int, int], frame_shape: tuple[int, int]) -> str:
+    return compressed_runs(run_lengths(crop, corner, frame_shape))
+
+
+def theirs(crop: npt.NDArray[np.bool_], corner: tuple[int, int], frame_shape: tuple[int, int]) -> str:
+    mask = np.zeros(frame_shape, np.uint8, order="F")
+    mask[corner[1] : corner[1] + crop.shape[0], corner[0] : corner[0] + crop.shape[1]] = crop
+    text: str = coco.encode(mask)["counts"].decode()
+    return text
+
+
+def test_runs_go_down_the_columns_and_begin_with_background() -> None:
+    crop = np.array([[True, False], [True, True]])
+    # Columns of the frame, each three high: 000, 011, 001.
+    assert run_lengths(crop, (1, 1), (3, 3)).tolist() == [4, 2, 2, 1]
+
+
+def test_a_run_goes_on_from_the_foot_of_a_column_to_the_head_of_the_next() -> None:
+    assert run_lengths(np.ones((2, 2), np.bool_), (1, 0), (2, 4)).tolist() == [2, 4, 2]
+
+
+@pytest.mark.parametrize(
+    ("crop_shape", "corner", "frame_shape"),
+    [
+        ((0, 0), (3, 2), (7, 9)),
+        ((0, 4), (0, 0), (7, 9)),
+        ((7, 9), (0, 0), (7, 9)),
+        ((1, 40), (0, 0), (1, 40)),
+        ((40, 1), (0, 0), (40, 1)),
+        ((1, 1), (8, 6), (7, 9)),
+        ((1, 1), (0, 0), (1, 1)),
+        ((768, 1024), (0, 0), (768, 1024)),
+    ],
+)
+@pytest.mark.parametrize("value", [False, True])
+def test_empty_and_full_masks_of_any_shape(
+    crop_shape: tuple[int, int], corner: tuple[int, int], frame_shape: tuple[int, int], value: bool
+) -> None:
+    crop = np.full(crop_shape, value)
+    assert ours(crop, corner, frame_shape) == theirs(crop, corner, frame_shape)
+
+
+# pycocotools 2 isn't written for NumPy 2 yet.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@settings(deadline=None)
+@given(
+    crop=arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12))),
+    before=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    after=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+)
+def test_any_crop_anywhere_is_written_as_pycocotools_writes_it(
+    crop: npt.NDArray[np.bool_], before: tuple[int, int], after: tuple[int, int]
+) -> None:
+    frame_shape = (before[1] + crop.shape[0] + after[1], before[0] + crop.shape[1] + after[0])
+    text = ours(crop, before, frame_shape)
+    assert text == theirs(crop, before, frame_shape)
+    decoded = coco.decode({"size": list(frame_shape), "counts": text.encode()})
+    assert np.array_equal(decoded[before[1] : before[1] + crop.shape[0], before[0] : before[0] + crop.shape[1]], crop)
+    assert decoded.sum() == crop.sum()
+
+
+def test_long_runs_and_large_differences_survive() -> None:
+    frame_shape = (4096, 4096)
+    crop = np.zeros((4000, 3), np.bool_)
+    crop[::2, 1] = True
+    assert ours(crop, (4000, 90), frame_shape) == theirs(crop, (4000, 90), frame_shape)
