@@ -134,7 +134,7 @@ class Session:
     def say(self, text: str) -> None:
         """Sends a message before all answers that are still owed."""
         self._urgent.append(text)
-        self._wake.set()
+        self._wake_writer()
 
     def drain(self) -> None:
         """From now on frames are skipped; those in work are still answered."""
@@ -184,7 +184,7 @@ class Session:
     def _fail(self, close_code: CloseCode, code: str, message: str) -> None:
         if self._closing is None:
             self.say(error_message(code, message, fatal=True))
-        self.close(close_code, code, owes=False)
+            self.close(close_code, code, owes=False)
 
     def _on_message(self, message: str | bytes) -> None:
         received_ns = time.monotonic_ns()
@@ -266,6 +266,11 @@ class Session:
 
     def _expire(self, owed: OwedFrame) -> None:
         """A frame has reached its deadline, wherever it is: it is answered now, and what comes later is dropped."""
+        assert owed.deadline_ns is not None
+        early_ns = owed.deadline_ns - time.monotonic_ns()
+        if early_ns > 0:  # the event loop counts whole milliseconds
+            owed.timer = asyncio.get_running_loop().call_later(early_ns / 1e9, self._expire, owed)
+            return
         if owed is self._waiting:
             self._waiting = None
         self._settle(owed, Answer(0, "deadline", f"no result within {owed.options.deadline_ms:g} ms"))
@@ -273,11 +278,14 @@ class Session:
     def _wake_writer(self) -> None:
         self._wake.set()
         # While a write waits for the reader, answers pile up; between two writes they are just about to go.
-        if self._blocked is not None and len(self._owed) > MAX_ANSWERS_WAITING:
-            waiting = sum(owed.known for owed in self._owed)
-            if waiting > MAX_ANSWERS_WAITING:
-                self.close(CloseCode.SLOW_READER, f"{waiting} answers waiting", owes=False)
-                self._blocked.reschedule(asyncio.get_running_loop().time())
+        if self._blocked is None or self._blocked.expired() or self._count_known() <= MAX_ANSWERS_WAITING:
+            return
+        self.close(CloseCode.SLOW_READER, f"more than {MAX_ANSWERS_WAITING} answers waiting", owes=False)
+        self._blocked.reschedule(asyncio.get_running_loop().time())
+
+    def _count_known(self) -> int:
+        """Messages that could be sent if the reader took them."""
+        return len(self._urgent) + sum(owed.known for owed in self._owed)
 
     async def _write(self) -> CloseCode:
         """Sends what is due, in order, until the session is to be closed; then closes it."""

@@ -115,7 +115,8 @@ def test_invalid_utf8_is_refused_by_the_websocket_layer(server: RunningServer) -
 def test_a_message_beyond_the_limit_is_closed_with_1009_that_arrives(server: RunningServer, parts: int) -> None:
     size = 3 * (1024 * 1024 + 64 * 1024) // parts
     with Client(server.url, {}) as client:
-        client.socket.send([bytes(size)] * parts if parts > 1 else bytes(size))
+        with suppress(ConnectionClosed):  # it may be closed before all is sent
+            client.socket.send([bytes(size)] * parts if parts > 1 else bytes(size))
         assert client.end()[1] == 1009
     with Client(server.url, {}) as client:
         assert client.ask(1, bytes(1024 * 1024 + 64 * 1024 - 32))["reason"] == "too_large"
