@@ -12,14 +12,22 @@ from fetalseg.model_file import find_model
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained `fetalseg-test` network: input 96 x 64, gray, a few thousand weights."""
+    """A `fetalseg-test` network (input 96 x 64, gray) with random weights, which finds things in noise."""
     torch = pytest.importorskip("torch", reason="making a model needs the extra train")
     from fetalseg.model import Yolact, variant
     from fetalseg.model.checkpoint import save_checkpoint
 
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
-        network = Yolact(variant("fetalseg-test")).eval()
+        network = Yolact(variant("fetalseg-test"))
+        # An untrained network gives every anchor the same score, and which 300 are kept is chance: make it decide.
+        for name, weight in network.named_parameters():
+            if name.endswith(("classes.weight", "boxes.weight", "masks.weight")):
+                weight.normal_(std=2 if "classes" in name else 0.2)
+        network.train()
+        for _ in range(20):  # running statistics of the normalisation layers
+            network(torch.rand(4, 1, 64, 96) * 255)
+        network.eval()
     path = tmp_path_factory.mktemp("checkpoint") / "fetalseg-test.safetensors"
     save_checkpoint(path, network, {"training_data": ["none"], "licence": "Apache-2.0"})
     return path

@@ -195,7 +195,8 @@ def _image(
         annotations=found,
     )
     for annotation in found:
-        if annotation.label not in image.known:
+        # A crowd says where a structure may be without counting it, which fits a structure that isn't listed.
+        if annotation.label not in image.known and not annotation.crowd:
             name = structure_names()[annotation.label]
             raise DataError(
                 f"annotation {annotation.id} is a {name}, which image {number} doesn't list in annotated_category_ids"

@@ -61,6 +61,14 @@ def test_what_is_known_in_a_frame_is_listed_or_everything(tmp_path: Path) -> Non
     assert [image.known for image in truth.images] == [{0, 4}, {0}]
 
 
+def test_a_crowd_may_be_of_a_structure_that_is_not_listed(tmp_path: Path) -> None:
+    written = content()
+    written["annotations"][1] |= {"category_id": 70, "iscrowd": 1}
+    image = read_ground_truth(write(tmp_path, written)).images[1]
+    assert image.known == {0}
+    assert [annotation.crowd for annotation in image.annotations] == [True]
+
+
 def test_an_empty_list_means_that_nothing_is_known(tmp_path: Path) -> None:
     written = content()
     written["images"][0]["annotated_category_ids"] = []
