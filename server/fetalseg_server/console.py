@@ -74,11 +74,6 @@ class Figures:
     views: Counter[str] = field(default_factory=Counter)
     source: str = ""
 
-    @property
-    def frames(self) -> int:
-        """Moments of the grid: frames sent, dropped or not ready in time."""
-        return self.sent + self.dropped + self.late
-
     def to_json(self) -> dict[str, Any]:
         """All figures by name, ready for JSON."""
         counters = {name: dict(getattr(self, name)) for name in ("skipped", "structures", "views")}

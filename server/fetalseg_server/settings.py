@@ -15,7 +15,7 @@ __all__ = ["Settings", "load_settings"]
 
 _PREFIX = "FETALSEG_"
 # Variables that start alike and mean something else.
-_OTHER_VARIABLES = frozenset({"FETALSEG_MODELS"})
+_OTHER_VARIABLES = frozenset({"FETALSEG_MODELS", "FETALSEG_TOKEN"})
 _SECRET = "tokens"
 
 

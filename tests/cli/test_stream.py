@@ -67,6 +67,15 @@ def test_frames_are_resized(server: RunningServer, folder: Path) -> None:
     assert main(["stream", str(folder), server.url, *arguments]) == 0
 
 
+def test_the_token_is_read_from_the_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = write_crafted_model(folder.parent / "crafted.onnx")
+    settings = Settings(port=0, model=str(model), threads=1, drain_grace_s=0.0, tokens="console:sesame-sesame-sesame")
+    with running(settings) as guarded:
+        assert main(["stream", str(folder), guarded.url]) == 1
+        monkeypatch.setenv("FETALSEG_TOKEN", "sesame-sesame-sesame")
+        assert main(["stream", str(folder), guarded.url]) == 0
+
+
 def test_no_server_is_an_error_in_plain_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stream", str(folder), "ws://127.0.0.1:9/v1/stream"]) == 1
     assert capsys.readouterr().err.startswith("fetalseg stream: no server listens at ws://127.0.0.1:9/v1/stream")

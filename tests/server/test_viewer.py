@@ -59,8 +59,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
     options.binary_location = str(CHROMIUM)
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(flag)
-    downloads = tmp_path_factory.mktemp("downloads")
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+    options.page_load_strategy = "eager"  # what a test needs to see, it waits for
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     driver = webdriver.Chrome(options=options, service=Service(str(CHROMEDRIVER), env=environment))

@@ -36,6 +36,7 @@ let shown = null;
 let source = null;
 let frozen = false;
 let lastResultAt = 0;
+let renderDue = false;
 const settings = { opacity: 0.9, threshold: 0.3, contours: true, labels: true };
 const latencies = new RecentValues(FIGURES_SPAN_MS);
 const results = new RecentValues(RATE_SPAN_MS);
@@ -99,7 +100,7 @@ function show(next) {
   }
   shown?.picture.bitmap.close();
   shown = next;
-  render();
+  renderSoon();
 }
 
 // The screen
@@ -107,6 +108,16 @@ function show(next) {
 function visibleInstances() {
   const instances = shown?.instances ?? [];
   return instances.filter((instance) => instance.score >= settings.threshold && legend.shows(instance.structure));
+}
+
+/** Draws with the display's next refresh: a slow computer then leaves frames out instead of falling behind. */
+function renderSoon() {
+  if (renderDue) return;
+  renderDue = true;
+  requestAnimationFrame(() => {
+    renderDue = false;
+    render();
+  });
 }
 
 function render() {
@@ -244,7 +255,7 @@ function setFrozen(value) {
   frozen = value;
   element("freeze").setAttribute("aria-pressed", String(frozen));
   if (frozen) source?.pause();
-  renderBadges();
+  render();
 }
 
 function toggleFreeze() {

@@ -39,6 +39,8 @@ export class StreamSession {
   #pingTimer = 0;
   #sequence = 0;
   #window = 2;
+  #leastGapMs = 0; // between two frames, from the server's limit of frames a second
+  #lastSentAt = 0;
   /** Frames sent and not answered, by sequence. @type {Map<number, {picture: Picture, sentAt: number, scale: number}>} */
   #unanswered = new Map();
   /** The newest picture that waits for a place in the window. @type {Picture | null} */
@@ -127,6 +129,7 @@ export class StreamSession {
 
   async #pump() {
     if (this.#state !== "ready" || this.#encoding || this.#unanswered.size >= this.#window || !this.#newest) return;
+    if (performance.now() - this.#lastSentAt < this.#leastGapMs) return; // the next picture comes soon enough
     const picture = this.#newest;
     const socket = this.#socket;
     this.#newest = null;
@@ -164,7 +167,8 @@ export class StreamSession {
     const message = new Uint8Array(header.byteLength + jpeg.byteLength);
     message.set(new Uint8Array(header), 0);
     message.set(new Uint8Array(jpeg), header.byteLength);
-    this.#unanswered.set(sequence, { picture, sentAt: performance.now(), scale });
+    this.#lastSentAt = performance.now();
+    this.#unanswered.set(sequence, { picture, sentAt: this.#lastSentAt, scale });
     this.#counts.sent += 1;
     this.#socket.send(message);
   }
@@ -175,7 +179,8 @@ export class StreamSession {
       case "ready":
         this.#ready = message;
         this.#attempt = 0;
-        this.#window = message.limits?.window ?? this.#window;
+        this.#window = message.limits.window;
+        this.#leastGapMs = 900 / message.limits.max_fps; // not 1000: clocks of cameras and timers are a little uneven
         this.#pingTimer = setInterval(() => this.#socket?.send(JSON.stringify({ type: "ping", id: 0 })), PING_EVERY_MS);
         this.#setState("ready", "Connected");
         break;

@@ -48,7 +48,7 @@ export function fit(frame, width, height) {
  */
 export function drawPicture(context, bitmap, area) {
   context.imageSmoothingEnabled = true;
-  context.imageSmoothingQuality = "high";
+  context.imageSmoothingQuality = "medium";
   context.drawImage(bitmap, area.x, area.y, area.width, area.height);
 }
 

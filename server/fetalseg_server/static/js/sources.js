@@ -27,12 +27,14 @@ export class CineSource {
   /** @type {Blob[]} */
   #frames = [];
   #fps = 25;
-  /** Frames at which another view begins. @type {Set<number>} */
-  #cuts = new Set([0]);
+  /** Frames at which another view begins. @type {number[]} */
+  #cuts = [0];
+  #viewShown = -1;
   #timer = 0;
   #next = 0;
   #dueAt = 0;
   #stopped = false;
+  #decoding = false;
   /** @type {SourceEvents} */
   #events;
 
@@ -51,7 +53,7 @@ export class CineSource {
       offset += size;
     }
     this.#fps = index.fps;
-    this.#cuts = new Set(index.cuts);
+    this.#cuts = index.cuts;
     if (!this.#stopped) this.resume();
   }
 
@@ -86,10 +88,25 @@ export class CineSource {
    * @param {number} capturedAt ms
    */
   async #show(frame, capturedAt) {
+    if (this.#decoding) return; // slower than the cine: a frame is left out
+    this.#decoding = true;
     const jpeg = this.#frames[frame];
     const bitmap = await createImageBitmap(jpeg);
+    this.#decoding = false;
     if (this.#stopped) bitmap.close();
-    else this.#events.onPicture({ bitmap, jpeg, capturedAt, discontinuity: this.#cuts.has(frame) });
+    else this.#events.onPicture({ bitmap, jpeg, capturedAt, discontinuity: this.#enters(frame) });
+  }
+
+  /**
+   * Whether this frame is the first that is shown of its view; the very first may have been left out.
+   *
+   * @param {number} frame
+   */
+  #enters(frame) {
+    const view = this.#cuts.findLastIndex((cut) => cut <= frame);
+    const entered = view !== this.#viewShown;
+    this.#viewShown = view;
+    return entered;
   }
 }
 
