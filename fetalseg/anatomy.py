@@ -58,27 +58,28 @@ class View:
     tested: tuple[str, ...]
 
 
-# Colours: Okabe and Ito's set (https://jfly.uni-koeln.de/color/) and lighter or darker relatives of it, dealt out
-# so that within each view every pair keeps a CIELAB distance of at least 20 after simulated protanopia,
-# deuteranopia and tritanopia (tests/test_anatomy.py computes it).
+# Colours: seven for the limbs and the spine, which many views share, and three for what is special to a view; all
+# bright enough for a dark image (L* above 50). They come out of a search, so that within each view every pair keeps a
+# CIELAB distance of at least 20 after simulated protanopia, deuteranopia and tritanopia (tests/test_anatomy.py
+# computes it).
 STRUCTURES: tuple[Structure, ...] = (
-    Structure(1, "cranium", "Cranium", "head", True, (86, 180, 233)),
-    Structure(2, "choroid_plexus", "Choroid plexus", "head", False, (230, 159, 0)),
-    Structure(3, "midline_falx", "Midline with falx", "head", True, (240, 228, 66)),
-    Structure(4, "nasal_bone", "Nasal bone", "neck", True, (240, 228, 66)),
-    Structure(5, "palate", "Palate", "neck", True, (230, 120, 40)),
-    Structure(6, "nuchal_translucency", "Nuchal translucency", "neck", True, (86, 180, 233)),
-    Structure(7, "thoracic_circumference", "Thoracic circumference", "thorax", True, (0, 158, 115)),
-    Structure(8, "heart", "Heart", "thorax", True, (230, 100, 60)),
-    Structure(9, "abdominal_circumference", "Abdominal circumference", "abdomen", True, (0, 158, 115)),
-    Structure(10, "stomach", "Stomach", "abdomen", True, (240, 228, 66)),
-    Structure(11, "upper_arm", "Upper arm", "extremity", False, (86, 180, 233)),
-    Structure(12, "forearm", "Forearm", "extremity", False, (0, 114, 178)),
-    Structure(13, "hand", "Hand", "extremity", False, (250, 240, 150)),
-    Structure(14, "thigh", "Thigh", "extremity", False, (0, 158, 115)),
-    Structure(15, "calf", "Calf", "extremity", False, (213, 94, 0)),
-    Structure(16, "foot", "Foot", "extremity", False, (230, 159, 0)),
-    Structure(17, "spine", "Spine", "spine", True, (204, 121, 167)),
+    Structure(1, "cranium", "Cranium", "head", True, (72, 250, 250)),
+    Structure(2, "choroid_plexus", "Choroid plexus", "head", False, (250, 72, 96)),
+    Structure(3, "midline_falx", "Midline with falx", "head", True, (250, 216, 72)),
+    Structure(4, "nasal_bone", "Nasal bone", "neck", True, (250, 216, 72)),
+    Structure(5, "palate", "Palate", "neck", True, (250, 72, 96)),
+    Structure(6, "nuchal_translucency", "Nuchal translucency", "neck", True, (72, 250, 250)),
+    Structure(7, "thoracic_circumference", "Thoracic circumference", "thorax", True, (72, 250, 250)),
+    Structure(8, "heart", "Heart", "thorax", True, (250, 72, 96)),
+    Structure(9, "abdominal_circumference", "Abdominal circumference", "abdomen", True, (72, 250, 250)),
+    Structure(10, "stomach", "Stomach", "abdomen", True, (250, 216, 72)),
+    Structure(11, "upper_arm", "Upper arm", "extremity", False, (72, 192, 144)),
+    Structure(12, "forearm", "Forearm", "extremity", False, (192, 250, 168)),
+    Structure(13, "hand", "Hand", "extremity", False, (250, 168, 96)),
+    Structure(14, "thigh", "Thigh", "extremity", False, (144, 96, 250)),
+    Structure(15, "calf", "Calf", "extremity", False, (192, 168, 250)),
+    Structure(16, "foot", "Foot", "extremity", False, (168, 120, 0)),
+    Structure(17, "spine", "Spine", "spine", True, (216, 72, 168)),
 )
 
 _LIMBS = ("upper_arm", "forearm", "hand", "thigh", "calf", "foot")
