@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nms", choices=NMS_KINDS, help="kind of suppression (default: the model's)")
     parser.add_argument(
         "--single-structures",
-        action=argparse.BooleanOptionalAction,
-        help="keep one instance of structures that a fetus has once (default: the model's)",
+        action="store_true",
+        help="keep one instance of structures that a fetus has once, as in live use; published figures rank all of them",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N frames")
 
@@ -62,13 +62,14 @@ def run(args: argparse.Namespace) -> int:
             yield from progress.track(images, description="frames")
 
     with Segmenter.load(path, args.engine, precision=args.precision, threads=args.threads) as segmenter:
-        chosen = {"nms": args.nms, "single_structures": args.single_structures}
+        defaults = segmenter.default_options
         options = replace(
-            segmenter.default_options,
+            defaults,
+            nms=args.nms or defaults.nms,
+            single_structures=args.single_structures,
             min_score=args.min_score,
             max_detections=MAX_DETECTIONS,
             masks=truth.has_masks,
-            **{name: value for name, value in chosen.items() if value is not None},
         )
         described = describe_run(segmenter, path, truth, options)
         evaluation = evaluate_model(segmenter, truth, options, track=track)

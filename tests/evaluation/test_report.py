@@ -90,15 +90,15 @@ def test_a_set_with_boxes_alone_has_null_by_mask(model: Path, tmp_path: Path) ->
     assert not (tmp_path / "out" / "detections_mask.json").exists()
 
 
-def test_options_are_the_models_but_for_floor_and_number_and_are_written_down(model: Path, tmp_path: Path) -> None:
+def test_options_are_the_models_but_for_what_ranks_detections_and_are_written_down(model: Path, tmp_path: Path) -> None:
     data = write_set(tmp_path, masks=True)
     options = evaluate(data, model, tmp_path / "out")["options"]
     assert (options["min_score"], options["max_detections"], options["nms"]) == (0.05, 100, "fast")
-    assert options["single_structures"] is True
-    chosen = ("--nms", "matrix", "--min-score", "0.95", "--no-single-structures")
+    assert options["single_structures"] is False
+    chosen = ("--nms", "matrix", "--min-score", "0.95", "--single-structures")
     metrics = evaluate(data, model, tmp_path / "out", *chosen)
     assert (metrics["options"]["nms"], metrics["options"]["min_score"]) == ("matrix", 0.95)
-    assert metrics["options"]["single_structures"] is False
+    assert metrics["options"]["single_structures"] is True
     assert metrics["box"]["AP50"] == 0
 
 
