@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--single-structures",
         action="store_true",
-        help="keep one instance of structures that a fetus has once, as in live use; published figures rank all of them",
+        help="keep one instance of structures that a fetus has once, as in live use (published figures rank all)",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N frames")
 
