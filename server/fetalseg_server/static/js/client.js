@@ -218,7 +218,7 @@ export class StreamSession {
   /** @param {number} code */
   #closed(code) {
     this.#abandon();
-    const words = this.#fatalError || closeInWords(code);
+    const words = this.#fatalError ? asSentence(this.#fatalError) : closeInWords(code);
     if (code === CLOSE.notAuthorised) {
       this.#setState("token", words);
     } else if (code === CLOSE.protocolError || code === CLOSE.flooding) {
@@ -252,6 +252,11 @@ export class StreamSession {
     this.#state = state;
     this.#events.onState(state, words);
   }
+}
+
+/** @param {string} words of the server */
+function asSentence(words) {
+  return `${words[0].toUpperCase()}${words.slice(1)}${/[.!?]$/.test(words) ? "" : "."}`;
 }
 
 /**
