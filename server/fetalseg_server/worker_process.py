@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import cast
 
 from fetalseg.errors import EngineError
 from fetalseg_server.jobs import Answer, EngineFailed, EngineReady, EngineSettings, Job, MessageReader, Packet, pack
@@ -42,8 +43,7 @@ class _Link(asyncio.Protocol):
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport) or hasattr(transport, "write")
-        self._transport = transport  # type: ignore[assignment]
+        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's is none by inheritance
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -60,7 +60,8 @@ class _Link(asyncio.Protocol):
     def send(self, packet: Packet) -> None:
         """Never blocks: what is in flight to a worker is a few hundred bytes for each of two frames."""
         assert self._transport is not None
-        self._transport.write(pack(packet))
+        if not self._transport.is_closing():  # a dead worker's frames are answered once its end is noticed
+            self._transport.write(pack(packet))
 
     def close(self) -> None:
         """Lets go of the worker, which ends it."""
