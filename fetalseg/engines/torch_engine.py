@@ -14,7 +14,7 @@ from fetalseg.engines.base import Engine, usable_cores
 from fetalseg.errors import EngineError, MissingExtraError, ModelFileError
 from fetalseg.export.graph import CandidateGraph
 from fetalseg.export.onnx import describe
-from fetalseg.model.checkpoint import load_checkpoint
+from fetalseg.model.checkpoint import load_checkpoint, load_weights
 from fetalseg.model.variants import Variant
 from fetalseg.model.yolact import Yolact
 from fetalseg.model_file import ModelFacts, file_digest, read_facts
@@ -85,10 +85,7 @@ def _from_onnx(path: Path) -> tuple[Yolact, ModelFacts]:
     found = _initializers(path)
     # The semantic branch serves training only, and isn't exported.
     found |= {name: tensor for name, tensor in network.state_dict().items() if name.startswith("semantic.")}
-    try:
-        network.load_state_dict({name: found[name] for name in network.state_dict()})
-    except (KeyError, RuntimeError) as error:
-        raise ModelFileError(f"the weights in {path.name} don't fit {network.variant.name}: {error}") from None
+    load_weights(network, found, path.name)
     return network, facts
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from fetalseg.errors import ModelFileError
 from fetalseg.model.variants import Variant
 from fetalseg.model.yolact import Yolact
 
-__all__ = ["load_checkpoint", "save_checkpoint"]
+__all__ = ["load_checkpoint", "load_weights", "save_checkpoint"]
 
 HEADER_KEY = "fetalseg"
 SCHEMA = 1
@@ -64,10 +65,32 @@ def load_checkpoint(path: str | Path) -> tuple[Yolact, dict[str, Any]]:
         raise ModelFileError(f"{path.name} is not a checkpoint of fetalseg with schema {SCHEMA}")
     try:
         network = Yolact(Variant.from_dict(header["architecture"]))
-        network.load_state_dict(tensors)
-    except (ValueError, RuntimeError) as error:
-        raise ModelFileError(f"{path.name} doesn't fit its variant: {error}") from None
-    return network.eval(), header["facts"]
+        facts = header["facts"]
+    except (ValueError, KeyError) as error:
+        raise ModelFileError(f"{path.name} doesn't say which network it holds: {error}") from None
+    load_weights(network, tensors, path.name)
+    return network.eval(), facts
+
+
+def load_weights(network: Yolact, tensors: dict[str, Tensor], source: str) -> None:
+    """Fills a network, all or nothing.
+
+    Args:
+        network: changed in place.
+        tensors: by their names in the network; others are ignored.
+        source: a file's name, for the message.
+
+    Raises:
+        ModelFileError: a weight is missing or has another shape.
+    """
+    wanted = network.state_dict()
+    wrong = sorted(name for name, t in wanted.items() if name not in tensors or tensors[name].shape != t.shape)
+    if wrong:
+        raise ModelFileError(
+            f"{source} doesn't fit {network.variant.name}: {len(wrong)} of {len(wanted)} weights are missing or of "
+            f"another shape, the first of them {wrong[0]}"
+        )
+    network.load_state_dict({name: tensors[name] for name in wanted})
 
 
 def _checked(path: str | Path) -> Path:

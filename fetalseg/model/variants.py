@@ -73,8 +73,10 @@ class Variant:
     structures: int = len(structure_names())
 
     def __post_init__(self) -> None:
-        if not self.anchors or not all(self.anchors):
-            raise ValueError(f"variant {self.name!r} needs at least one anchor on every level, got {self.anchors}")
+        if len(self.anchors) < 3 or not all(self.anchors):
+            raise ValueError(
+                f"a variant needs anchors on 3 levels (P3, P4, P5) or more, got {list(map(len, self.anchors))}"
+            )
         counts = self.anchors_per_place
         if self.head_shared and len(set(counts)) > 1:
             raise ValueError(f"a shared head needs equally many anchors on every level, got {counts}")
@@ -121,7 +123,7 @@ def _square(scale: float) -> tuple[AnchorShape, ...]:
     return tuple(AnchorShape(scale * ratio**0.5, scale * ratio**0.5) for ratio in (1.0, 0.5, 2.0))
 
 
-# The network of Bolya et al., ICCV 2019, with the published sizes: the yardstick, and loadable with public weights.
+# The network of Bolya et al., ICCV 2019, the yardstick: published sizes, anchors ordered as in the public code.
 _YOLACT_R50 = Variant(
     name="yolact-r50",
     input=InputRule(height=550, width=550, channels=3, resize="stretch"),

@@ -1,0 +1,37 @@
+"""`fetalseg export`: a checkpoint becomes one ONNX file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fetalseg.errors import MissingExtraError
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=".safetensors file that training wrote")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="ONNX file to write")
+    parser.add_argument("--candidates", type=int, default=300, metavar="N", help="rows for a frame (default 300)")
+    parser.add_argument("--name", help="how users call the model (default: the variant's name)")
+    parser.add_argument("--version", default="0.1.0", help="of the weights (default 0.1.0)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exports, and prints how far the file is from the network."""
+    try:
+        from fetalseg.export import export_onnx
+        from fetalseg.export.verify import TOLERANCES
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "torch", "train") from None
+    differences = export_onnx(
+        args.checkpoint, args.out, candidates=args.candidates, name=args.name, version=args.version
+    )
+    print(f"{'frames':<12}{'output':<14}{'largest difference':>20}{'tolerance':>12}")
+    for difference in differences:
+        tolerance = TOLERANCES[difference.output]
+        print(f"{difference.frames:<12}{difference.output:<14}{difference.largest:>20.2g}{tolerance:>12g}")
+    print(f"wrote {args.out} ({args.out.stat().st_size / 1e6:.1f} MB)")
+    return 0
