@@ -208,7 +208,7 @@ def test_one_session_too_many_is_closed_with_4003(strict_server: RunningServer) 
 
 
 def test_frames_beyond_the_rate_are_skipped_and_a_flood_is_closed_with_4005(strict_server: RunningServer) -> None:
-    with Client(strict_server.url, {"token": TOKEN}) as client:
+    with Client(strict_server.url, {"token": TOKEN}, max_queue=None) as client:
         # 10 a second are allowed, 2 s of them ahead.
         for sequence in range(1, 61):
             client.send_frame(sequence, JPEG_BYTES)
