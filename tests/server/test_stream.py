@@ -121,10 +121,15 @@ def test_the_times_of_a_result_add_up(server: RunningServer) -> None:
 
 def test_of_many_frames_the_newest_wins_and_each_is_answered_once_in_order(server: RunningServer) -> None:
     with Client(server.url, {}) as client:
+        worker = server.server.service.worker
         with server.engine_paused():
-            for sequence in range(1, 11):
+            for sequence in (1, 2):
                 client.send_frame(sequence, JPEG_BYTES)
-            time.sleep(0.2)
+                server.wait_until(lambda: worker.in_flight == sequence)  # noqa: B023 - called before the next turn
+            for sequence in range(3, 11):
+                client.send_frame(sequence, JPEG_BYTES)
+            client.send_json({"type": "ping", "id": "all received"})
+            assert client.receive()["type"] == "pong"
         answers = [client.receive() for _ in range(10)]
         client.send_json({"type": "bye"})
         assert client.end() == (None, 1000)
@@ -152,15 +157,22 @@ def test_a_frame_past_its_deadline_is_skipped_even_while_the_engine_hangs(server
 
 
 def test_sessions_take_turns(server: RunningServer) -> None:
+    worker = server.server.service.worker
     with Client(server.url, {}) as eager, Client(server.url, {}) as modest:
         with server.engine_paused():
-            for sequence in range(1, 5):
+            for sequence in (1, 2):
                 eager.send_frame(sequence, JPEG_BYTES)
-            time.sleep(0.1)
-            modest.send_frame(1, JPEG_BYTES)
-            time.sleep(0.1)
+                server.wait_until(lambda: worker.in_flight == sequence)  # noqa: B023 - called before the next turn
+            for client in (eager, modest):
+                client.send_frame(3, JPEG_BYTES)
+                client.send_json({"type": "ping", "id": 1})
+                assert client.receive()["type"] == "pong"
+            eager.send_frame(4, JPEG_BYTES)  # in the place of its 3, and in its turn: before the other's
+            eager.send_json({"type": "ping", "id": 1})
+            assert eager.receive()["type"] == "pong"
         assert modest.receive()["type"] == "result"
-        assert [eager.receive().get("reason") for _ in range(4)] == [None, None, "superseded", None]
+        answers = [eager.receive() for _ in range(4)]
+    assert [(a["sequence"], a.get("reason")) for a in answers] == [(1, None), (2, None), (3, "superseded"), (4, None)]
 
 
 def cut(data: bytes) -> bytes:
