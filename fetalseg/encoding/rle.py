@@ -1,4 +1,4 @@
-"""COCO's compressed run lengths, straight from a mask's crop.
+"""COCO's compressed run lengths: written straight from a mask's crop, and read back, without pycocotools.
 
 The format (cocodataset/cocoapi, `maskApi.c`): the lengths of alternating runs of background and foreground, background
 first, pixels in column-major order; from the fourth length on the difference to the length two before is kept;
@@ -7,10 +7,12 @@ each number is cut into groups of five bits, lowest first, bit 5 says that more 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["compressed_runs", "run_lengths"]
+__all__ = ["compressed_runs", "decode_mask", "decode_runs", "run_lengths"]
 
 # Seven groups of five bits hold any difference of lengths below 2^31.
 _GROUPS = 7
@@ -52,3 +54,63 @@ def compressed_runs(lengths: npt.NDArray[np.int64]) -> str:
     written[:, 1:] = more[:, :-1]
     letters: npt.NDArray[np.uint8] = (groups + 32 * more + 48)[written].astype(np.uint8)
     return letters.tobytes().decode("ascii")
+
+
+def decode_runs(counts: str | bytes | Sequence[int], frame_shape: tuple[int, int]) -> npt.NDArray[np.int64]:
+    """Lengths of the runs that `counts` of a COCO annotation holds; int64, none negative, they add up to H * W.
+
+    Args:
+        counts: compressed text, or the lengths themselves.
+        frame_shape: (H, W).
+
+    Raises:
+        ValueError: malformed text, values that are no lengths, or another sum.
+    """
+    if isinstance(counts, (str, bytes)):
+        lengths = _decompress(counts)
+    else:
+        try:
+            lengths = np.asarray(counts, np.int64)
+            if lengths.ndim != 1:
+                raise ValueError(f"an array of {lengths.ndim} dimensions")
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"RLE counts are neither compressed text nor run lengths: {error}") from None
+    height, width = frame_shape
+    if len(lengths) and lengths.min() < 0:
+        raise ValueError(f"RLE holds a negative run, {lengths.min()}")
+    # The sum of longer runs could leave the range of int64 and come out right.
+    if len(lengths) and lengths.max() > height * width:
+        raise ValueError(f"RLE holds a run of {lengths.max()} pixels, expected at most {height} x {width}")
+    if lengths.sum() != height * width:
+        raise ValueError(f"RLE covers {lengths.sum()} pixels, expected {height} x {width} = {height * width}")
+    return lengths
+
+
+def decode_mask(counts: str | bytes | Sequence[int], frame_shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """The mask [H, W] that `counts` of a COCO annotation holds; arguments and errors as of `decode_runs`."""
+    lengths = decode_runs(counts, frame_shape)
+    foreground = np.arange(len(lengths)) % 2 == 1
+    height, width = frame_shape
+    return np.repeat(foreground, lengths).reshape(width, height).T
+
+
+def _decompress(text: str | bytes) -> npt.NDArray[np.int64]:
+    """The numbers of a compressed text, differences undone."""
+    digits = np.frombuffer(text.encode() if isinstance(text, str) else text, np.uint8).astype(np.int64) - 48
+    if not len(digits):
+        return digits
+    if digits.min() < 0 or digits.max() > 63:
+        raise ValueError("compressed RLE holds a character outside '0'..'o'")
+    last = np.flatnonzero(digits & 32 == 0)
+    if not len(last) or last[-1] != len(digits) - 1:
+        raise ValueError("compressed RLE ends inside a run")
+    first = np.concatenate([[0], last[:-1] + 1])
+    place = np.arange(len(digits)) - np.repeat(first, last - first + 1)
+    if place.max() >= _GROUPS:
+        raise ValueError("compressed RLE holds a run longer than any image")
+    numbers = np.add.reduceat((digits & 31) << (5 * place), first)
+    negative = digits[last] & 16 != 0
+    numbers -= np.where(negative, np.int64(1) << (5 * (last - first + 1)), 0)
+    numbers[1::2] = np.cumsum(numbers[1::2])
+    numbers[2::2] = np.cumsum(numbers[2::2])
+    return np.asarray(numbers, np.int64)

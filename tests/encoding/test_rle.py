@@ -1,6 +1,8 @@
-"""Run lengths: equal to what pycocotools writes, and readable by it."""
+"""Run lengths: equal to what pycocotools writes, readable by it, and read back as it reads them."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco
 
-from fetalseg.encoding import compressed_runs, run_lengths
+from fetalseg.encoding import compressed_runs, decode_mask, decode_runs, run_lengths
 
 
 def ours(crop: npt.NDArray[np.bool_], corner: tuple[int, int], frame_shape: tuple[int, int]) -> str:
@@ -72,10 +74,60 @@ def test_any_crop_anywhere_is_written_as_pycocotools_writes_it(
     decoded = coco.decode({"size": list(frame_shape), "counts": text.encode()})
     assert np.array_equal(decoded[before[1] : before[1] + crop.shape[0], before[0] : before[0] + crop.shape[1]], crop)
     assert decoded.sum() == crop.sum()
+    assert np.array_equal(decode_mask(text, frame_shape), decoded)
 
 
 def test_long_runs_and_large_differences_survive() -> None:
     frame_shape = (4096, 4096)
     crop = np.zeros((4000, 3), np.bool_)
     crop[::2, 1] = True
-    assert ours(crop, (4000, 90), frame_shape) == theirs(crop, (4000, 90), frame_shape)
+    text = ours(crop, (4000, 90), frame_shape)
+    assert text == theirs(crop, (4000, 90), frame_shape)
+    assert decode_runs(text, frame_shape).tolist() == run_lengths(crop, (4000, 90), frame_shape).tolist()
+
+
+def test_a_mask_is_read_down_the_columns_beginning_with_background() -> None:
+    assert decode_mask([3, 2, 1], (2, 3)).tolist() == [[False, False, True], [False, True, False]]
+    assert not decode_mask([6], (2, 3)).any()
+
+
+@pytest.mark.parametrize(
+    ("text", "lengths"),
+    [
+        # '0' is 48: the characters 3, 2, 1 are the runs themselves.
+        ("321", [3, 2, 1]),
+        (b"321", [3, 2, 1]),
+        # 20 = 20 + 0 * 32: first digit 20 with the continuation bit 32 is chr(48 + 52) = 'd', then '0'.
+        # The fourth run is coded as its difference to the second: 20 - 20 = 0.
+        ("5d010", [5, 20, 1, 20]),
+        # Second run 4, fourth run 1: difference -3 is 29 in five bits, chr(48 + 29) = 'M'.
+        ("143M", [1, 4, 3, 1]),
+    ],
+    ids=["one character each", "bytes", "two digits and a difference", "negative difference"],
+)
+def test_compressed_text_worked_out_by_hand_is_read(text: str | bytes, lengths: list[int]) -> None:
+    assert decode_runs(text, (1, sum(lengths))).tolist() == lengths
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ([3, 2], "covers 5 pixels, expected 2 x 3 = 6"),
+        ("32", "covers 5 pixels, expected 2 x 3 = 6"),
+        ("", "covers 0 pixels"),
+        ([], "covers 0 pixels"),
+        ([7, -1], "negative run, -1"),
+        ([2**62, 2**62, 2**62, 2**62, 6], "a run of 4611686018427387904 pixels, expected at most 2 x 3"),
+        ([2**70], "neither compressed text nor run lengths"),
+        ([[3], [3]], "neither compressed text nor run lengths: an array of 2 dimensions"),
+        (["x"], "neither compressed text nor run lengths"),
+        (None, "neither compressed text nor run lengths"),
+        ("3 1", "outside"),
+        ("3\u20ac", "outside"),
+        ("32d", "ends inside a run"),
+        ("d" * 9 + "0", "longer than any image"),
+    ],
+)
+def test_malformed_runs_are_refused_with_the_reason(counts: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        decode_runs(counts, (2, 3))
