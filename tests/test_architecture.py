@@ -30,14 +30,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "phantom": GROUND,
     "sources": GROUND | {"phantom"},
     "model": GROUND | {"preprocess", "model_file"},
-    "data": GROUND | {"preprocess"},
+    "data": GROUND | {"preprocess", "sources"},
     "export": GROUND | {"preprocess", "model_file", "model"},
     "training": GROUND | {"preprocess", "model_file", "model", "data", "postprocess"},
-    "evaluation": GROUND | {"preprocess", "model_file", "postprocess", "segmenter", "views", "sources"},
+    "evaluation": GROUND | {"preprocess", "model_file", "postprocess", "segmenter", "views", "data"},
 }
 # Files that reach further than their part: only the torch engine reaches the network.
 EXCEPTIONS = {"engines/torch_engine.py": {"model", "export"}}
-TORCH_PARTS = {"model", "training", "export", "data"}
+TORCH_PARTS = {"model", "training", "export"}
 PACKAGE = ROOT / "fetalseg"
 
 

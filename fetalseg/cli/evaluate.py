@@ -43,20 +43,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluates a model, prints a table and writes the report."""
     # Imported here, so that `fetalseg eval --help` works without the extra `eval`.
+    from fetalseg.data.coco import read_coco
+    from fetalseg.data.records import ImageRecord
     from fetalseg.evaluation.coco import MAX_DETECTIONS
     from fetalseg.evaluation.evaluator import evaluate_model
-    from fetalseg.evaluation.ground_truth import TruthImage, read_ground_truth
     from fetalseg.evaluation.report import describe_run, make_folder, table, write_report
     from fetalseg.segmenter import Segmenter
 
     if args.limit is not None and args.limit < 1:
         raise ValueError(f"--limit must be at least 1, got {args.limit}")
-    truth = read_ground_truth(args.data, images=args.images, limit=args.limit)
+    truth = read_coco(args.data, images=args.images, limit=args.limit)
     make_folder(args.out)
     path = find_model(args.model)
     console = Console()
 
-    def track(images: Sequence[TruthImage]) -> Iterable[TruthImage]:
+    def track(images: Sequence[ImageRecord]) -> Iterable[ImageRecord]:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             yield from progress.track(images, description="frames")

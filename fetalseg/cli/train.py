@@ -19,8 +19,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from fetalseg.data.coco import CocoSet, read_coco, write_subset
+from fetalseg.data.coco import read_coco, write_subset
 from fetalseg.data.frames import AnnotatedFrame, load_frames
+from fetalseg.data.records import CocoSet
 from fetalseg.data.splits import Split, split_set
 from fetalseg.errors import MissingExtraError
 

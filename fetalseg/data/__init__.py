@@ -1,1 +1,1 @@
-"""Annotated frames: COCO files, splits, augmentation. NumPy and OpenCV only."""
+"""Annotated frames: COCO files, splits, augmentation. NumPy and OpenCV only, as evaluation reads sets without torch."""

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fetalseg.data.coco import Annotation, CocoSet, ImageRecord
+from fetalseg.anatomy import STRUCTURES
+from fetalseg.data.records import Annotation, CocoSet, ImageRecord
 from fetalseg.errors import DataError
 from fetalseg.preprocess import InputRule
 
@@ -51,7 +51,7 @@ class AnnotatedFrame:
     Attributes:
         image: uint8 gray [H, W].
         shapes: the structures in it.
-        known: bool [17]; see `ImageRecord.known`. A structure with a crowd region is not known.
+        known: bool [17], by label; see `ImageRecord.known`. A structure with a crowd region is not known.
         image_id: of its set.
         source_shape: (H, W) of the file; the image may be smaller.
     """
@@ -80,7 +80,7 @@ def load_frames(
         progress: called after each frame.
 
     Raises:
-        DataError: a file that is missing, unreadable or of another size than its record says.
+        DataError: see `load_frame`; the message names the annotation file.
     """
 
     def load(record: ImageRecord) -> AnnotatedFrame:
@@ -100,35 +100,19 @@ def load_frame(record: ImageRecord, rule: InputRule) -> AnnotatedFrame:
     """Decodes one image with its masks.
 
     Raises:
-        DataError: a file that is missing, unreadable or not of the size in its record; a mask that can't be read.
+        DataError: a file that is missing, unreadable or not of the size in its record; a mask without a pixel.
     """
-    image = _read_gray(record.path, record.id)
-    if image.shape != (record.height, record.width):
-        raise DataError(
-            f"image {record.id}: {record.path.name} is {image.shape[1]}x{image.shape[0]} px, "
-            f"expected {record.width}x{record.height}"
-        )
+    image = record.pixels()
+    if image.ndim == 3:
+        image = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     ratio = min(1.0, _OVERSAMPLING * min(rule.height / record.height, rule.width / record.width))
     size = (max(1, round(record.width * ratio)), max(1, round(record.height * ratio)))
     if ratio < 1:
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    known = record.known.copy()
-    known[[a.label for a in record.annotations if a.crowd]] = False
+    labels = record.known - {a.label for a in record.annotations if a.crowd}
+    known = np.isin(np.arange(len(STRUCTURES)), list(labels))
     shapes = tuple(_shape(a, record, size) for a in record.annotations if known[a.label])
     return AnnotatedFrame(image, shapes, known, record.id, (record.height, record.width))
-
-
-def _read_gray(path: Path, image_id: int) -> npt.NDArray[np.uint8]:
-    try:
-        raw = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise DataError(f"image {image_id}: can't read {path}: {error.strerror}") from None
-    # Without the flag OpenCV turns a picture by its EXIF orientation, and the annotations would not follow.
-    flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(raw, flags) if len(raw) else None
-    if image is None:
-        raise DataError(f"image {image_id}: {path} is not an image that can be decoded")
-    return np.asarray(image, np.uint8)
 
 
 def _shape(annotation: Annotation, record: ImageRecord, size: tuple[int, int]) -> Shape:
@@ -136,7 +120,7 @@ def _shape(annotation: Annotation, record: ImageRecord, size: tuple[int, int]) -
     factor = np.array([size[0] / record.width, size[1] / record.height], np.float32)
     mask = annotation.mask(record.height, record.width)
     if mask is None:
-        return Shape(annotation.label, _ellipse(annotation.box) * factor, None, (0, 0))
+        return Shape(annotation.label, _ellipse(annotation.box(record.height, record.width)) * factor, None, (0, 0))
     ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     top, bottom, left, right = ys[0], ys[-1] + 1, xs[0], xs[-1] + 1
     outline = _hull(mask[top:bottom, left:right]) + np.array([left, top], np.float32)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from fetalseg.data.coco import CocoSet
+from fetalseg.data.records import CocoSet
 
 __all__ = ["Split", "split_set"]
 

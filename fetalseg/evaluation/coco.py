@@ -11,8 +11,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from fetalseg.data.records import Annotation
+from fetalseg.encoding import decode_runs
 from fetalseg.errors import DataError, MissingExtraError
-from fetalseg.evaluation.ground_truth import Annotation
 
 try:
     import pycocotools.mask as coco_mask
@@ -99,27 +100,19 @@ def mean_precision(figures: Iterable[AveragePrecision]) -> AveragePrecision:
 
 
 def truth_mask(annotation: Annotation, height: int, width: int) -> Record:
-    """The segmentation of an annotation as compressed RLE.
+    """The segmentation of an annotation as compressed RLE; polygons are filled by the rules of pycocotools.
 
     Raises:
-        DataError: it can't be read, or covers no pixel.
+        DataError: it covers no pixel.
     """
     written = annotation.segmentation
-    try:
-        if isinstance(written, dict):
-            counts = written["counts"]
-            runs = _runs(counts) if isinstance(counts, (str, bytes)) else [int(run) for run in counts]
-            # pycocotools trusts the sum: other sums make it read foreign memory or never return.
-            if min(runs) < 0 or sum(runs) != height * width:
-                raise ValueError(f"runs cover {sum(runs)} pixels, expected {height} x {width}")
-            rle: Record = coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)
-        else:
-            rings = [[float(value) for value in ring] for ring in written or []]
-            if not rings or any(len(ring) < 6 or len(ring) % 2 for ring in rings):
-                raise ValueError("a polygon needs at least three points of x and y")
-            rle = coco_mask.merge(coco_mask.frPyObjects(rings, height, width))
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise DataError(f"annotation {annotation.id}: the segmentation can't be read: {error}") from None
+    assert written is not None
+    if isinstance(written, list):
+        rle: Record = coco_mask.merge(coco_mask.frPyObjects(written, height, width))
+    else:
+        # pycocotools trusts the runs: where they don't add up it reads foreign memory or never returns.
+        runs = decode_runs(written["counts"], (height, width))
+        rle = coco_mask.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width)
     if coco_mask.area(rle) == 0:
         raise DataError(f"annotation {annotation.id}: the segmentation covers no pixel")
     return rle
@@ -129,29 +122,6 @@ def mask_iou(found: Mapping[str, object], truths: Sequence[Record]) -> npt.NDArr
     """IoU of one RLE mask with each of several, [M]."""
     iou: npt.NDArray[np.float64] = coco_mask.iou([found], list(truths), [0] * len(truths))[0]
     return iou
-
-
-def _runs(counts: str | bytes) -> list[int]:
-    """Run lengths from COCO's compressed text.
-
-    Each is written as signed base-32 digits, the lowest first, with bit 5 set where another follows; from the fourth
-    run on it is the difference to the run two places before.
-    """
-    digits = [byte - 48 for byte in (counts.encode("ascii") if isinstance(counts, str) else counts)]
-    if any(not 0 <= digit < 64 for digit in digits) or (digits and digits[-1] & 32):
-        raise ValueError("compressed runs hold a character outside '0'..'o', or end inside a run")
-    runs: list[int] = []
-    value = shift = 0
-    for digit in digits:
-        value |= (digit & 31) << shift
-        shift += 5
-        if digit & 32:
-            continue
-        if digit & 16:
-            value -= 1 << shift
-        runs.append(value + runs[-2] if len(runs) > 2 else value)
-        value = shift = 0
-    return runs
 
 
 def _index(records: Sequence[Record], kind: Literal["bbox", "segm"]) -> Any:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fetalseg.anatomy import STRUCTURES
-from fetalseg.errors import DataError, FrameError
+from fetalseg.data.records import Annotation, CocoSet, ImageRecord
 from fetalseg.evaluation.coco import (
     MAX_DETECTIONS,
     AveragePrecision,
@@ -28,11 +28,9 @@ from fetalseg.evaluation.coco import (
     mean_precision,
     truth_mask,
 )
-from fetalseg.evaluation.ground_truth import Annotation, GroundTruth, TruthImage
 from fetalseg.instances import Instances
 from fetalseg.postprocess.options import PostprocessOptions
 from fetalseg.segmenter import Segmenter
-from fetalseg.sources.decode import decode_image
 
 __all__ = ["MIN_BEST_SCORE", "Evaluation", "Evaluator", "StructureResult", "evaluate_model"]
 
@@ -90,7 +88,7 @@ class Evaluator:
         truth: the annotated frames.
     """
 
-    def __init__(self, truth: GroundTruth) -> None:
+    def __init__(self, truth: CocoSet) -> None:
         self._category_ids = truth.category_ids
         self._has_masks = truth.has_masks
         self._frames: set[int] = set()
@@ -101,12 +99,12 @@ class Evaluator:
         self._centre_hits: dict[int, list[bool]] = {structure.label: [] for structure in STRUCTURES}
         self._dices: dict[int, list[float]] = {structure.label: [] for structure in STRUCTURES}
 
-    def process(self, image: TruthImage, instances: Instances) -> None:
+    def process(self, image: ImageRecord, instances: Instances) -> None:
         """Takes what was found in one frame.
 
         Raises:
             ValueError: the frame came before, or the instances are of a frame of another size.
-            DataError: a mask of the ground truth can't be read.
+            DataError: a mask of the ground truth covers no pixel.
         """
         if image.id in self._frames:
             raise ValueError(f"image {image.id} was processed before")
@@ -147,7 +145,7 @@ class Evaluator:
             mask_results=self._mask_results,
         )
 
-    def _process_boxes(self, image: TruthImage, label: int, truths: Sequence[Annotation], found: Instances) -> None:
+    def _process_boxes(self, image: ImageRecord, label: int, truths: Sequence[Annotation], found: Instances) -> None:
         place = {"image_id": image.id, "category_id": self._category_ids[label]}
         self._box_truths += [{**place, "iscrowd": int(a.crowd), "bbox": list(a.bbox)} for a in truths]
         for (x1, y1, x2, y2), score in zip(found.boxes.tolist(), found.scores.tolist(), strict=True):
@@ -156,7 +154,7 @@ class Evaluator:
         if wanted:
             self._centre_hits[label].append(_centre_hits(_best(found), wanted))
 
-    def _process_masks(self, image: TruthImage, label: int, truths: Sequence[Annotation], found: Instances) -> None:
+    def _process_masks(self, image: ImageRecord, label: int, truths: Sequence[Annotation], found: Instances) -> None:
         place = {"image_id": image.id, "category_id": self._category_ids[label]}
         masks = [truth_mask(annotation, image.height, image.width) for annotation in truths]
         for annotation, mask in zip(truths, masks, strict=True):
@@ -170,10 +168,10 @@ class Evaluator:
 
 def evaluate_model(
     segmenter: Segmenter,
-    truth: GroundTruth,
+    truth: CocoSet,
     options: PostprocessOptions,
     *,
-    track: Callable[[Sequence[TruthImage]], Iterable[TruthImage]] = iter,
+    track: Callable[[Sequence[ImageRecord]], Iterable[ImageRecord]] = iter,
 ) -> Evaluation:
     """Runs a model over annotated frames and scores it.
 
@@ -184,16 +182,12 @@ def evaluate_model(
         track: wraps the frames as they are gone through, to show progress.
 
     Raises:
-        DataError: an image or a mask that can't be read.
+        DataError: an image that can't be read, or a mask without a pixel.
         EngineError: the runtime failed.
     """
     evaluator = Evaluator(truth)
     for image in track(truth.images):
-        try:
-            pixels = decode_image(image.path.read_bytes(), formats=("jpeg", "png", "bmp"))
-        except (OSError, FrameError) as error:
-            raise DataError(f"image {image.id} ({image.path}): {error}") from None
-        evaluator.process(image, segmenter.segment(pixels, options))
+        evaluator.process(image, segmenter.segment(image.pixels(), options))
     return evaluator.evaluate()
 
 

@@ -11,10 +11,10 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from fetalseg.data.records import CocoSet
 from fetalseg.errors import DataError
 from fetalseg.evaluation.coco import AveragePrecision
 from fetalseg.evaluation.evaluator import Evaluation
-from fetalseg.evaluation.ground_truth import GroundTruth
 from fetalseg.model_file import file_digest
 from fetalseg.postprocess.options import PostprocessOptions
 from fetalseg.segmenter import Segmenter
@@ -52,9 +52,7 @@ def metrics(evaluation: Evaluation, run: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def describe_run(
-    segmenter: Segmenter, model_path: Path, truth: GroundTruth, options: PostprocessOptions
-) -> dict[str, Any]:
+def describe_run(segmenter: Segmenter, model_path: Path, truth: CocoSet, options: PostprocessOptions) -> dict[str, Any]:
     """Model, engine, data and options, as they go into `metrics.json`."""
     facts, engine = segmenter.facts, segmenter.engine
     return {

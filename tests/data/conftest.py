@@ -47,13 +47,13 @@ def content():
 def write_set(tmp_path):
     """Writes a COCO content and its images, and gives the folder."""
 
-    def write(content, name="small") -> Path:
+    def write(content, name="small", *, images="images") -> Path:
         folder = tmp_path / name
-        (folder / "images").mkdir(parents=True)
+        (folder / images).mkdir(parents=True, exist_ok=True)
         rng = np.random.default_rng(0)
         for image in content["images"]:
             pixels = rng.integers(0, 256, (40, 60), np.uint8)
-            cv2.imwrite(str(folder / "images" / image.get("file_name", "unnamed.png")), pixels)
+            cv2.imwrite(str(folder / images / image.get("file_name", "unnamed.png")), pixels)
         (folder / "instances.json").write_text(json.dumps(content))
         return folder
 

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -156,18 +157,27 @@ def test_a_crowd_region_makes_its_structure_unknown(write_set, content, listed):
     assert [shape.label for shape in frame.shapes] == [5]
 
 
-def test_image_files_that_are_missing_broken_or_of_another_size_are_named(write_set, content):
+def test_image_files_that_change_after_the_set_was_read_are_named(write_set, content):
     folder = write_set(content)
     path = folder / "images" / "b.png"
     source = read_coco(folder)
     path.write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"instances.json: image 9: .*b.png is not an image"):
+    with pytest.raises(DataError, match=r"instances.json: image 9: .*b.png: not a JPEG, PNG or BMP image"):
         load_frames(source, RULE)
     path.unlink()
     with pytest.raises(DataError, match=r"image 9: can't read .*b.png: No such file"):
         load_frames(source, RULE)
-    path.write_bytes((folder / "images" / "a.png").read_bytes())
-    content["images"][1]["height"] = 41
-    content["annotations"] = []
-    with pytest.raises(DataError, match=r"image 9: b\.png is 60x40 px, expected 60x41"):
-        load_frames(read_coco(write_set(content, "other")), RULE)
+    cv2.imwrite(str(path), np.zeros((41, 60), np.uint8))
+    with pytest.raises(DataError, match=r"image 9: .*b.png is 60x41 px; its record says 60x40"):
+        load_frames(source, RULE)
+
+
+def test_a_colour_image_becomes_gray_as_serving_makes_it(write_set, content):
+    folder = write_set(content)
+    colour = np.random.default_rng(1).integers(0, 256, (40, 60, 3), np.uint8)
+    cv2.imwrite(str(folder / "images" / "a.png"), colour[:, :, ::-1])
+
+    frame = load_frames(read_coco(folder), RULE)[0]
+
+    expected, _ = prepare(colour, InputRule(height=40, width=60, channels=1))
+    np.testing.assert_array_equal(frame.image, expected[:, :, 0])

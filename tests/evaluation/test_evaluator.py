@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from fetalseg.anatomy import structure, structure_names
+from fetalseg.data.records import Annotation, CocoSet, ImageRecord
 from fetalseg.errors import DataError
 from fetalseg.evaluation.evaluator import Evaluation, Evaluator
-from fetalseg.evaluation.ground_truth import Annotation, GroundTruth, TruthImage
 from fetalseg.instances import Instances
 
 HEIGHT, WIDTH = 100, 120
@@ -36,14 +36,14 @@ def annotation(name: str, box: Box, *, mask: bool = False, crowd: bool = False) 
     return Annotation(0, structure(name).label, (x1, y1, x2 - x1, y2 - y1), polygon, crowd)
 
 
-def image(number: int, *annotations: Annotation, known: tuple[str, ...] = structure_names()) -> TruthImage:
+def image(number: int, *annotations: Annotation, known: tuple[str, ...] = structure_names()) -> ImageRecord:
     labels = frozenset(structure(name).label for name in known)
-    return TruthImage(number, Path(f"{number}.png"), HEIGHT, WIDTH, labels, annotations)
+    return ImageRecord(number, Path(f"{number}.png"), HEIGHT, WIDTH, labels, annotations)
 
 
-def evaluate(*frames: tuple[TruthImage, Instances], category_ids: dict[int, int] | None = None) -> Evaluation:
+def evaluate(*frames: tuple[ImageRecord, Instances], category_ids: dict[int, int] | None = None) -> Evaluation:
     ids = category_ids or {label: label + 1 for label in range(17)}
-    evaluator = Evaluator(GroundTruth(Path("instances.json"), "", ids, tuple(image for image, _ in frames)))
+    evaluator = Evaluator(CocoSet(Path("instances.json"), "", "", ids, tuple(image for image, _ in frames)))
     for truth_image, instances in frames:
         evaluator.process(truth_image, instances)
     return evaluator.evaluate()
@@ -181,7 +181,7 @@ def test_results_carry_the_ids_of_the_file_and_masks_carry_no_box() -> None:
 
 def test_a_frame_is_processed_once() -> None:
     truth = image(1, annotation("cranium", HEAD))
-    evaluator = Evaluator(GroundTruth(Path("instances.json"), "", {label: label + 1 for label in range(17)}, (truth,)))
+    evaluator = Evaluator(CocoSet(Path("instances.json"), "", "", {label: label + 1 for label in range(17)}, (truth,)))
     evaluator.process(truth, found())
     with pytest.raises(ValueError, match="image 1 was processed before"):
         evaluator.process(truth, found())
@@ -192,7 +192,7 @@ def test_instances_of_another_size_are_refused() -> None:
         evaluate((image(1), Instances.empty((50, 50))))
 
 
-def test_a_broken_mask_names_its_annotation() -> None:
-    broken = Annotation(77, 0, (10, 10, 50, 50), {"size": [HEIGHT, WIDTH], "counts": [5]}, False)
+def test_an_empty_mask_names_its_annotation() -> None:
+    broken = Annotation(77, 0, (10, 10, 50, 50), {"size": [HEIGHT, WIDTH], "counts": [HEIGHT * WIDTH]}, False)
     with pytest.raises(DataError, match="annotation 77"):
         evaluate((image(1, broken), found(("cranium", 0.9, HEAD))))

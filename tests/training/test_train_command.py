@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -102,8 +103,7 @@ def test_a_wrong_setting_is_one_line_and_exit_code_1(data, tmp_path, capsys, arg
 
 def test_shares_are_given_to_every_set_or_to_none(data, tmp_path, capsys):
     more = tmp_path / "more"
-    more.mkdir()
-    (more / "instances.json").write_text((data / "instances.json").read_text())
+    shutil.copytree(data, more)
 
     assert (
         main(["train", "--data", f"{data}:0.5", "--data", str(more), "--out", str(tmp_path / "r"), "--steps", "1"]) == 1
