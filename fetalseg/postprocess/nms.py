@@ -119,14 +119,24 @@ def nms(
 
 def pairwise_iou(boxes: Floats) -> Floats:
     """Intersection over union of each box with each: [..., n, n] from xyxy [..., n, 4]; 0 where a box has no area."""
-    x1, y1, x2, y2 = np.moveaxis(boxes, -1, 0)[..., None]
+    x1, y1, x2, y2 = np.ascontiguousarray(np.moveaxis(boxes, -1, 0))[..., None]
     area = np.maximum(x2 - x1, 0) * np.maximum(y2 - y1, 0)
-    width = np.minimum(x2, x2.swapaxes(-1, -2)) - np.maximum(x1, x1.swapaxes(-1, -2))
-    height = np.minimum(y2, y2.swapaxes(-1, -2)) - np.maximum(y1, y1.swapaxes(-1, -2))
-    intersection = np.maximum(width, 0) * np.maximum(height, 0)
-    union = area + area.swapaxes(-1, -2) - intersection
-    iou: Floats = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
-    return iou
+    intersection = _pairwise_overlap(x1, x2)
+    intersection *= _pairwise_overlap(y1, y2)
+    union = area + area.swapaxes(-1, -2)
+    union -= intersection
+    intersection /= np.maximum(union, np.finfo(np.float32).tiny)
+    return intersection
+
+
+def _pairwise_overlap(start: Floats, end: Floats) -> Floats:
+    """Common length of each interval with each: [..., n, n] from [..., n, 1].
+
+    In place, here and above: fetching fresh memory for each step takes three times as long as the arithmetic.
+    """
+    overlap: Floats = np.minimum(end, end.swapaxes(-1, -2))
+    overlap -= np.maximum(start, start.swapaxes(-1, -2))
+    return np.maximum(overlap, 0, out=overlap)
 
 
 def _check_numbers(iou_threshold: float, score_threshold: float, top_k: int, max_detections: int, sigma: float) -> None:
