@@ -7,6 +7,7 @@
 import { VIEW_TITLES } from "./anatomy.js";
 import { StreamSession } from "./client.js";
 import { drawHistory } from "./history.js";
+import { listenToKeys } from "./keyboard.js";
 import { Legend } from "./legend.js";
 import { drawInstances, drawPicture, fit } from "./overlay.js";
 import { skipInWords } from "./protocol.js";
@@ -319,15 +320,6 @@ const KEYS = {
   "=": () => nudge("threshold", 1),
 };
 
-function keyPressed(event) {
-  const action = KEYS[event.key.toLowerCase()];
-  const typing = event.target.matches("input[type='password']");
-  const pressesControl = event.key === " " && event.target.matches("button, input");
-  if (!action || typing || pressesControl || event.ctrlKey || event.metaKey || event.altKey) return;
-  event.preventDefault();
-  action();
-}
-
 function wireControls() {
   element("freeze").addEventListener("click", toggleFreeze);
   element("screenshot").addEventListener("click", takeScreenshot);
@@ -352,7 +344,7 @@ function wireControls() {
     session.setToken(element("token").value);
     session.connect();
   });
-  document.addEventListener("keydown", keyPressed);
+  listenToKeys(KEYS);
   document.addEventListener("fullscreenchange", () => {
     element("fullscreen").setAttribute("aria-pressed", String(document.fullscreenElement !== null));
   });
