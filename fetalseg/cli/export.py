@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--candidates", type=int, default=300, metavar="N", help="rows for a frame (default 300)")
     parser.add_argument("--name", help="how users call the model (default: the variant's name)")
     parser.add_argument("--version", default="0.1.0", help="of the weights (default 0.1.0)")
+    parser.add_argument("--licence", metavar="WORDS", help="of the weights (default: what the checkpoint says)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,7 +28,12 @@ def run(args: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "train") from None
     differences = export_onnx(
-        args.checkpoint, args.out, candidates=args.candidates, name=args.name, version=args.version
+        args.checkpoint,
+        args.out,
+        candidates=args.candidates,
+        name=args.name,
+        version=args.version,
+        licence=args.licence,
     )
     print(f"{'frames':<12}{'output':<14}{'largest difference':>20}{'tolerance':>12}")
     for difference in differences:

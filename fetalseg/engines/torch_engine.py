@@ -29,12 +29,16 @@ class TorchEngine(Engine):
     """The network itself, on the GPU if PyTorch sees one, else on the processor.
 
     The number of threads is a setting of the whole process in PyTorch: the engine loaded last decides.
+
+    Attributes:
+        network: fused, in evaluation mode.
     """
 
     name = "torch"
 
     def __init__(self, network: Yolact, facts: ModelFacts, precision: str, threads: int) -> None:
         gpu = torch.cuda.is_available()
+        self.network = network
         self.facts = facts
         self.precision = precision
         self.device = torch.cuda.get_device_name() if gpu else f"CPU, {threads} thread{'s' if threads > 1 else ''}"

@@ -35,7 +35,13 @@ logger = logging.getLogger(__name__)
 
 
 def export_onnx(
-    checkpoint: str | Path, out: str | Path, *, candidates: int = 300, name: str | None = None, version: str = "0.1.0"
+    checkpoint: str | Path,
+    out: str | Path,
+    *,
+    candidates: int = 300,
+    name: str | None = None,
+    version: str = "0.1.0",
+    licence: str | None = None,
 ) -> list[Difference]:
     """Writes a checkpoint as an ONNX file, and runs the file against the network before it gets its name.
 
@@ -45,6 +51,7 @@ def export_onnx(
         candidates: n, rows that the graph returns for a frame.
         name: how users call the model; the variant's name if None.
         version: of the weights.
+        licence: of the weights; the checkpoint's if None.
 
     Returns:
         The differences between the network and the file as onnxruntime runs it, by kind of frame and output.
@@ -54,6 +61,8 @@ def export_onnx(
         EngineError: the file computes something else than the network; nothing was written.
     """
     network, training = load_checkpoint(checkpoint)
+    if licence is not None:
+        training = {**training, "licence": licence}
     facts = describe(
         network, training, candidates=candidates, name=name, version=version, weights_sha256=file_digest(checkpoint)
     )

@@ -1,0 +1,65 @@
+"""The model that ships: its file, its card, and what it must find."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fetalseg import PostprocessOptions, Segmenter
+from fetalseg.data.coco import read_coco
+from fetalseg.data.records import CocoSet
+from fetalseg.evaluation.evaluator import Evaluation, evaluate_model
+from fetalseg.model_file import read_facts
+from fetalseg.phantom.dataset import write_dataset
+
+MODELS = Path(__file__).resolve().parent.parent / "models"
+OPTIONS = PostprocessOptions(min_score=0.05, max_detections=100, single_structures=False)
+
+
+@pytest.fixture(scope="module")
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> CocoSet:
+    """Sixty frames that no training has seen."""
+    return read_coco(write_dataset(tmp_path_factory.mktemp("synthetic"), frames=60, seed=1111))
+
+
+def test_file_is_the_one_in_the_list_of_digests(default_model: Path) -> None:
+    digests = dict(reversed(line.split()) for line in (MODELS / "SHA256SUMS").read_text().splitlines())
+    assert digests == {"fetalseg-s.onnx": hashlib.sha256(default_model.read_bytes()).hexdigest()}
+
+
+def test_file_is_small_and_says_where_it_comes_from(default_model: Path) -> None:
+    facts = read_facts(default_model)
+    assert default_model.stat().st_size <= 25e6
+    assert facts.name == "fetalseg-s"
+    assert facts.licence
+    assert len(facts.training_data) == 3
+    assert all("CC BY 4.0" in line or "synthetic" in line for line in facts.training_data)
+    assert facts.version in (MODELS / "fetalseg-s.md").read_text()
+
+
+def test_synthetic_structures_are_found(default_model: Path, synthetic: CocoSet) -> None:
+    structures = evaluate_model(Segmenter.load(default_model), synthetic, OPTIONS).structures
+    for name in ("cranium", "palate", "abdominal_circumference", "spine"):
+        hit = structures[name].centre_hit
+        assert hit is not None
+        assert hit >= 0.8, name
+
+
+def test_cut_at_300_candidates_costs_at_most_a_thousandth_of_ap50(default_model: Path, synthetic: CocoSet) -> None:
+    pytest.importorskip("torch", reason="the uncut network needs the extra train")
+    from fetalseg.engines.torch_engine import TorchEngine
+
+    cut = TorchEngine.load(default_model)
+    anchors = len(cut.network.anchors)
+    uncut = TorchEngine(cut.network, replace(cut.facts, candidates=anchors), "fp32", threads=2)
+    assert cut.facts.candidates == 300 < anchors
+    with_cut, without = (ap50(evaluate_model(Segmenter(engine), synthetic, OPTIONS)) for engine in (cut, uncut))
+    assert with_cut == pytest.approx(without, abs=0.001)
+
+
+def ap50(evaluation: Evaluation) -> float:
+    assert evaluation.box.ap50 is not None
+    return evaluation.box.ap50
