@@ -5,7 +5,7 @@ from fetalseg.model_file import file_digest, read_facts
 def test_the_command_hands_the_facts_on_and_prints_how_far_the_file_is_from_the_network(checkpoint, tmp_path, capsys):
     out = tmp_path / "new" / "mine.onnx"
     arguments = ["export", str(checkpoint), "--out", str(out), "--candidates", "30", "--name", "mine"]
-    assert main([*arguments, "--version", "3.0.0"]) == 0
+    assert main([*arguments, "--version", "3.0.0", "--licence", "MIT"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["frames", "output", "largest", "difference", "tolerance"]
     assert [line.split()[:2] for line in lines[1:6]] == [
@@ -15,7 +15,7 @@ def test_the_command_hands_the_facts_on_and_prints_how_far_the_file_is_from_the_
     facts = read_facts(out)
     assert (facts.name, facts.version, facts.candidates) == ("mine", "3.0.0", 30)
     assert facts.training_data == ("phantom, seed 0",)
-    assert (facts.licence, facts.commit) == ("Apache-2.0", "abc")
+    assert (facts.licence, facts.commit) == ("MIT", "abc")
     assert facts.postprocess == {"min_score": 0.4}
     assert facts.weights_sha256 == file_digest(checkpoint)
     assert [path.name for path in out.parent.iterdir()] == ["mine.onnx"]
