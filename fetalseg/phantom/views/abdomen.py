@@ -10,8 +10,7 @@ from fetalseg.phantom.examination import Examination
 from fetalseg.phantom.motion import Motion
 from fetalseg.phantom.scene import FLUID, MUSCLE, Painter, Scene
 from fetalseg.phantom.shapes import Pose, blob, ellipse, ribbon, smooth
-from fetalseg.phantom.surroundings import surround
-from fetalseg.phantom.views.trunk import body_wall, limb_beside, ribs, vertebra
+from fetalseg.phantom.views.trunk import place_trunk, ribs, vertebra
 
 __all__ = ["field_mm", "paint"]
 
@@ -23,21 +22,7 @@ def field_mm(examination: Examination, rng: np.random.Generator) -> float:
 
 def paint(scene: Scene, examination: Examination, rng: np.random.Generator, motion: Motion) -> None:
     """Draws the belly near the middle of the frame at any angle."""
-    diameter = examination.sizes["abdominal_circumference"] / math.pi
-    wide = float(rng.uniform(0.97, 1.08))
-    a, b = diameter / 2 * wide, diameter / 2 / wide
-    x, y = scene.sector.wander(rng)
-    pose = Pose(
-        x + motion.x_mm,
-        y + motion.y_mm,
-        float(rng.uniform(-math.pi, math.pi)) + motion.turn,
-        mirror=bool(rng.random() < 0.5),
-    )
-    skin = body_wall(a, b)
-    surround(scene.at(Pose()), pose.apply(skin), rng)
-    painter = scene.at(pose)
-    if rng.random() < 0.35:
-        limb_beside(painter, a, b, examination, rng, motion)
+    painter, skin, (a, b) = place_trunk(scene, examination, "abdominal_circumference", rng, motion, widest=1.08)
     insertion = bool(rng.random() < 0.5)
     if insertion:
         _cord(painter, b, examination, rng)

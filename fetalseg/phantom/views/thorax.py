@@ -10,8 +10,7 @@ from fetalseg.phantom.examination import Examination
 from fetalseg.phantom.motion import Motion
 from fetalseg.phantom.scene import BLOOD, MUSCLE, Painter, Scene
 from fetalseg.phantom.shapes import Pose, ellipse
-from fetalseg.phantom.surroundings import surround
-from fetalseg.phantom.views.trunk import body_wall, limb_beside, ribs, vertebra
+from fetalseg.phantom.views.trunk import place_trunk, ribs, vertebra
 
 __all__ = ["field_mm", "paint"]
 
@@ -23,21 +22,7 @@ def field_mm(examination: Examination, rng: np.random.Generator) -> float:
 
 def paint(scene: Scene, examination: Examination, rng: np.random.Generator, motion: Motion) -> None:
     """Draws the chest near the middle of the frame at any angle."""
-    diameter = examination.sizes["thoracic_circumference"] / math.pi
-    wide = float(rng.uniform(0.97, 1.06))
-    a, b = diameter / 2 * wide, diameter / 2 / wide
-    x, y = scene.sector.wander(rng)
-    pose = Pose(
-        x + motion.x_mm,
-        y + motion.y_mm,
-        float(rng.uniform(-math.pi, math.pi)) + motion.turn,
-        mirror=bool(rng.random() < 0.5),
-    )
-    skin = body_wall(a, b)
-    surround(scene.at(Pose()), pose.apply(skin), rng)
-    painter = scene.at(pose)
-    if rng.random() < 0.35:
-        limb_beside(painter, a, b, examination, rng, motion)
+    painter, skin, (a, b) = place_trunk(scene, examination, "thoracic_circumference", rng, motion, widest=1.06)
     painter.hide(skin)
     painter.tissue(skin, -3.0 + examination.tissue_db["wall"], loss=MUSCLE, blur=0.12)
     painter.line(skin * (1 - 0.25 / a), 9.0, 0.5, power=5, closed=True)

@@ -8,11 +8,46 @@ import numpy as np
 
 from fetalseg.phantom.examination import Examination
 from fetalseg.phantom.motion import Motion
-from fetalseg.phantom.scene import SOFT, Painter
+from fetalseg.phantom.scene import SOFT, Painter, Scene
 from fetalseg.phantom.shapes import Points, Pose, arc, ellipse, smooth
+from fetalseg.phantom.surroundings import surround
 from fetalseg.phantom.views.limbs import ARM, LEG, Limb, paint_limb
 
-__all__ = ["body_wall", "limb_beside", "ribs", "vertebra"]
+__all__ = ["body_wall", "limb_beside", "place_trunk", "ribs", "vertebra"]
+
+
+def place_trunk(
+    scene: Scene, examination: Examination, size: str, rng: np.random.Generator, motion: Motion, *, widest: float
+) -> tuple[Painter, Points, tuple[float, float]]:
+    """Lays an axial cut near the middle of the frame at any angle, with its surroundings and sometimes a limb.
+
+    Args:
+        scene: to draw in.
+        examination: of the fetus.
+        size: name of the circumference in `examination.sizes`.
+        rng: all chance comes from it.
+        motion: of the moment.
+        widest: largest ratio of the half-axis from side to side to that of the circle.
+
+    Returns:
+        A painter in the cut's own frame, its skin [P, 2] in mm, and its half-axes (side to side, front to back) in mm.
+    """
+    diameter = examination.sizes[size] / math.pi
+    wide = float(rng.uniform(0.97, widest))
+    a, b = diameter / 2 * wide, diameter / 2 / wide
+    x, y = scene.sector.wander(rng)
+    pose = Pose(
+        x + motion.x_mm,
+        y + motion.y_mm,
+        float(rng.uniform(-math.pi, math.pi)) + motion.turn,
+        mirror=bool(rng.random() < 0.5),
+    )
+    skin = body_wall(a, b)
+    surround(scene.at(Pose()), pose.apply(skin), rng)
+    painter = scene.at(pose)
+    if rng.random() < 0.35:
+        limb_beside(painter, a, b, examination, rng, motion)
+    return painter, skin, (a, b)
 
 
 def body_wall(a: float, b: float) -> Points:
