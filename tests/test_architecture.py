@@ -67,7 +67,7 @@ def imported_names(path: Path) -> set[str]:
 def test_imports_only_go_down(path: Path) -> None:
     part = part_of(path)
     names = imported_names(path)
-    assert not {n for n in names if n.split(".")[0] in ("fetalseg_server", "benchmarks")}, "the library imports the server"
+    assert not {"fetalseg_server", "benchmarks"} & {n.split(".")[0] for n in names}, "the library imports the server"
     if part == "cli":
         return
     allowed = MAY_IMPORT[part] | {part} | EXCEPTIONS.get(str(path.relative_to(PACKAGE)), set())
@@ -86,7 +86,8 @@ def test_torch_is_imported_only_where_networks_are_made(path: Path) -> None:
 
 SERVING = """
 import sys
-import fetalseg, fetalseg.segmenter, fetalseg.engines, fetalseg.sources, fetalseg.render, fetalseg.views, fetalseg.phantom
+import fetalseg, fetalseg.segmenter, fetalseg.engines, fetalseg.sources
+import fetalseg.render, fetalseg.views, fetalseg.phantom
 import fetalseg_server.app, fetalseg_server.worker, fetalseg_server.client
 from fetalseg.segmenter import Segmenter
 import numpy as np
