@@ -61,6 +61,7 @@ def loss_config(variant: Variant) -> LossConfig:
         mask_weight=1.0,
         semantic_weight=0.5,
         dice=1.0,
+        thin_structures=True,
         masks_per_image=32,
     )
 
@@ -149,7 +150,13 @@ class Criterion:
             logits.append(torch.einsum("pk,khw->phw", coefficients, raw.prototypes[index].float()))
             masks.append(batch.masks[index][assigned.truth[rows]].float())
             boxes.append(assigned.box[rows] / stride)
-        return mask_loss(torch.cat(logits), torch.cat(masks), torch.cat(boxes), dice=self._config.dice)
+        return mask_loss(
+            torch.cat(logits),
+            torch.cat(masks),
+            torch.cat(boxes),
+            dice=self._config.dice,
+            whole_pixels=self._config.thin_structures,
+        )
 
     def _semantic(self, raw: RawPredictions, batch: Batch) -> Tensor:
         """The semantic term over structures that are known and, where present, have masks."""
@@ -162,6 +169,8 @@ class Criterion:
             if not len(labels):
                 continue
             cells = F.adaptive_avg_pool2d(batch.masks[index].float(), (logits.shape[2], logits.shape[3]))
+            if not self._config.thin_structures:
+                cells = cells.gt(0.5).float()
             for label, cell in zip(labels.tolist(), cells, strict=True):
                 coverage[index, label] = torch.maximum(coverage[index, label], cell)
         return semantic_loss(logits, coverage, counted)

@@ -48,6 +48,8 @@ class LossConfig:
         mask_weight: of the mask term.
         semantic_weight: of the semantic term.
         dice: weight of 1 - Dice beside the mask's cross-entropy, inside the mask term.
+        thin_structures: keep what the public code of YOLACT rounds away: crops are made of whole pixels, see
+            `crop_region`, and a semantic cell learns the share that is covered, not 1 above a half and 0 up to it.
         hard_negatives: background anchors for each matched one.
         masks_per_image: matched anchors whose masks are assembled, drawn at random.
     """
@@ -59,6 +61,7 @@ class LossConfig:
     mask_weight: float = 6.125
     semantic_weight: float = 1.0
     dice: float = 0.0
+    thin_structures: bool = False
     hard_negatives: int = 3
     masks_per_image: int = 100
 
@@ -207,23 +210,25 @@ def box_overlap_loss(boxes: Tensor, truths: Tensor, kind: BoxLoss) -> Tensor:
     return total / max(1, len(boxes))
 
 
-def mask_loss(logits: Tensor, masks: Tensor, boxes: Tensor, *, dice: float = 0.0) -> Tensor:
+def mask_loss(logits: Tensor, masks: Tensor, boxes: Tensor, *, dice: float = 0.0, whole_pixels: bool = True) -> Tensor:
     """Cross-entropy inside each instance's box, summed, by the box's area; and 1 - Dice there.
 
-    The crop is one prototype pixel wider than the box on each side, so that the border is learnt from both sides.
+    The crop is one prototype pixel wider than the box on each side, so that the border is learnt from both sides. In
+    the area a side of less than one pixel counts as one.
 
     Args:
         logits: [P, Hp, Wp] coefficients times prototypes.
         masks: 0 or 1 [P, Hp, Wp].
         boxes: [P, 4] xyxy in prototype pixels, of the ground truths.
         dice: weight of 1 - Dice.
+        whole_pixels: see `crop_region`.
 
     Returns:
         Scalar: mean over P; 0 without any.
     """
     if len(logits) == 0:
         return logits.sum()
-    inside = crop_region(boxes, logits.shape[1], logits.shape[2])
+    inside = crop_region(boxes, logits.shape[1], logits.shape[2], whole_pixels=whole_pixels)
     entropy = F.binary_cross_entropy_with_logits(logits, masks, reduction="none") * inside
     area = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1).prod(dim=1)
     loss = entropy.sum(dim=(1, 2)) / area
@@ -235,11 +240,18 @@ def mask_loss(logits: Tensor, masks: Tensor, boxes: Tensor, *, dice: float = 0.0
     return loss.mean()
 
 
-def crop_region(boxes: Tensor, height: int, width: int, *, margin: int = 1) -> Tensor:
-    """Bool [P, height, width]: pixels that a box [P, 4] touches, and `margin` more on each side."""
+def crop_region(boxes: Tensor, height: int, width: int, *, margin: int = 1, whole_pixels: bool = True) -> Tensor:
+    """Bool [P, height, width]: the pixels of each box [P, 4], and `margin` more on each side.
+
+    A box has all pixels that it touches. Without `whole_pixels` the region has those whose upper left corner lies in
+    the box widened by `margin`, as in the public YOLACT: one pixel fewer at a left or upper edge between two pixels.
+    """
     x = torch.arange(width, device=boxes.device)
     y = torch.arange(height, device=boxes.device)
-    low, high = boxes[:, :2].floor() - margin, boxes[:, 2:].ceil() + margin
+    low, high = boxes[:, :2], boxes[:, 2:]
+    if whole_pixels:
+        low, high = low.floor(), high.ceil()
+    low, high = low - margin, high + margin
     columns = (x >= low[:, :1]) & (x < high[:, :1])
     rows = (y >= low[:, 1:]) & (y < high[:, 1:])
     return rows[:, :, None] & columns[:, None, :]

@@ -5,7 +5,7 @@ from fetalseg.data.augment import plain
 from fetalseg.model.anchors import encode
 from fetalseg.model.variants import variant
 from fetalseg.model.yolact import RawPredictions, Yolact
-from fetalseg.training.batches import collate
+from fetalseg.training.batches import Batch, collate
 from fetalseg.training.criterion import Criterion, assign, loss_config, matching_rules
 from fetalseg.training.losses import LossConfig
 
@@ -60,6 +60,29 @@ def test_boxes_without_masks_are_left_out_of_the_mask_and_semantic_terms(tiny, b
     assert criterion(raw._replace(semantic_logits=wrong), batch, network.anchors, torch.Generator()).semantic > 10
 
 
+@pytest.mark.parametrize(("thin_structures", "cost"), [(False, 0), (True, 0.25 * 20 + 0.5 * 20)])
+def test_the_reference_learns_semantic_cells_that_are_covered_by_more_than_half(tiny, thin_structures, cost):
+    masks = torch.zeros(1, 16, 24, dtype=torch.uint8)
+    masks[0, 0, 0], masks[0, 1, :4] = 1, 1  # 3 of the 4 pixels of the first cell, 2 of the second
+    batch = Batch(
+        images=torch.zeros(1, 1, 64, 96, dtype=torch.uint8),
+        boxes=[torch.tensor([[0.0, 0, 16, 8]])],
+        labels=[torch.tensor([0])],
+        masks=[masks],
+        has_mask=[torch.tensor([True])],
+        known=torch.ones(1, 17, dtype=torch.bool),
+    )
+    network, rules = Yolact(tiny), matching_rules(tiny)
+    raw = _perfect(network, batch, rules)
+    raw.semantic_logits[0, 0, 0, 0] = 20  # sure of the first cell and of no other
+    criterion = Criterion(tiny, LossConfig(classification="focal", thin_structures=thin_structures), rules)
+
+    losses = criterion(raw, batch, network.anchors, torch.Generator())
+
+    # A sure logit of 20 costs 20 for each unit that the target differs; 8 x 12 cells.
+    assert losses.semantic.item() == pytest.approx(cost / 96, abs=1e-6)
+
+
 @pytest.mark.parametrize("name", ["fetalseg-test", "softmax"])
 def test_every_trainable_weight_gets_a_finite_gradient(tiny, batch, name):
     from dataclasses import replace
@@ -102,4 +125,5 @@ def test_the_reference_keeps_the_published_weights_and_thresholds():
     weights = (config.class_weight, config.box_weight, config.mask_weight, config.semantic_weight)
     assert weights == (1, 1.5, 6.125, 1)
     assert (config.classification, config.box, config.hard_negatives) == ("cross_entropy", "smooth_l1", 3)
+    assert (config.dice, config.thin_structures) == (0, False)
     assert (rules.positive_iou, rules.negative_iou, rules.at_least, rules.at_most) == (0.5, 0.4, 1, None)

@@ -159,6 +159,19 @@ def test_the_crop_is_one_pixel_wider_than_the_box():
     assert inside[0].nonzero().tolist() == [[y, x] for y in range(4) for x in range(1, 5)]
 
 
+def test_the_published_crop_has_one_pixel_fewer_at_a_left_or_upper_edge_between_two_pixels():
+    boxes = torch.tensor([[2.3, 1, 4.6, 3]])  # touches columns 2, 3, 4 and rows 1, 2
+
+    whole, published = crop_region(boxes, 6, 8), crop_region(boxes, 6, 8, whole_pixels=False)
+
+    assert whole[0].nonzero().tolist() == [[y, x] for y in range(4) for x in range(1, 6)]
+    # 2.3 - 1 <= x < 4.6 + 1
+    assert published[0].nonzero().tolist() == [[y, x] for y in range(4) for x in range(2, 6)]
+    # Logit 0 costs log 2 a pixel; the box is 2.3 x 2.
+    loss = mask_loss(torch.zeros(1, 6, 8), torch.zeros(1, 6, 8), boxes, whole_pixels=False)
+    assert loss.item() == pytest.approx(16 * math.log(2) / 4.6, rel=1e-6)
+
+
 def test_the_mask_loss_is_normalised_by_the_area_of_the_box():
     # Logit 0 costs log 2 a pixel. A 2 x 2 box cropped with its margin has 16 pixels: 16 log 2 / 4.
     logits, masks = torch.zeros(1, 10, 10), torch.zeros(1, 10, 10)
@@ -166,6 +179,13 @@ def test_the_mask_loss_is_normalised_by_the_area_of_the_box():
     loss = mask_loss(logits, masks, torch.tensor([[4.0, 4, 6, 6]]))
 
     assert loss.item() == pytest.approx(16 * math.log(2) / 4, rel=1e-6)
+
+
+def test_a_side_thinner_than_a_pixel_counts_as_one_in_the_area():
+    loss = mask_loss(torch.zeros(1, 6, 8), torch.zeros(1, 6, 8), torch.tensor([[2.0, 3, 6, 3.25]]))
+
+    # Columns 1 to 6, rows 2 to 4: 18 log 2 by 4 x 1.
+    assert loss.item() == pytest.approx(18 * math.log(2) / 4, rel=1e-6)
 
 
 def test_the_mask_loss_does_not_look_outside_the_crop():
