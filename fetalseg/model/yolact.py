@@ -67,10 +67,21 @@ class Yolact(nn.Module):
         counts = variant.anchors_per_place
         self.heads = nn.ModuleList(Head(variant, count) for count in (counts[:1] if variant.head_shared else counts))
         self.semantic = nn.Conv2d(variant.pyramid_channels, variant.structures, 1)
+        if (variant.conv, variant.score) == ("plain", "softmax"):
+            self._initialise_as_published()
         self.register_buffer("anchors", anchor_grid(variant), persistent=False)
         self.register_buffer("mean", torch.tensor(_MEAN[channels]).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_STD[channels]).view(1, -1, 1, 1), persistent=False)
         self._frozen: list[nn.BatchNorm2d] = []
+
+    def _initialise_as_published(self) -> None:
+        """Xavier-uniform weights and zero biases outside the backbone, as the public YOLACT starts."""
+        for part in (self.pyramid, self.protonet, self.heads, self.semantic):
+            for module in part.modules():
+                if isinstance(module, nn.Conv2d):
+                    assert module.bias is not None
+                    nn.init.xavier_uniform_(module.weight)
+                    nn.init.zeros_(module.bias)
 
     def forward(self, images: Tensor) -> RawPredictions:
         """Predictions for images [B, c, h, w] with values 0..255."""

@@ -46,6 +46,14 @@ def test_the_reference_has_the_published_number_of_parameters(reference):
     assert sum(counts.values()) == 30_713_107
 
 
+def test_the_reference_starts_with_xavier_weights_and_no_biases(reference):
+    lateral = reference.pyramid.lateral[0]  # 512 to 256 channels, 1 x 1: uniform within sqrt(6 / (512 + 256))
+    assert lateral.weight.abs().max().item() == pytest.approx(0.08839, rel=1e-3)
+    assert lateral.weight.std().item() == pytest.approx(0.08839 / 3**0.5, rel=0.01)
+    parts = (reference.pyramid, reference.protonet, reference.heads, reference.semantic)
+    assert all((conv.bias == 0).all() for part in parts for conv in part.modules() if isinstance(conv, nn.Conv2d))
+
+
 def test_the_default_model_has_an_independent_score_for_each_structure():
     network = Yolact(variant("fetalseg-s")).eval()
     with torch.inference_mode():
