@@ -1,6 +1,6 @@
 """The Python client of the stream: what a console's software does, to read and to reuse.
 
-    async with connect("ws://127.0.0.1:8000/v1/stream", options=SessionOptions(deadline_ms=80)) as client:
+    async with connect("ws://127.0.0.1:8420/v1/stream", options=SessionOptions(deadline_ms=80)) as client:
         sequence = await client.send(pixels)          # None: the window was full, the frame was dropped here
         async for answer in client: ...               # a Result or a Skipped for each frame sent, in order
 
@@ -326,7 +326,7 @@ async def _open(url: str, timeout_s: float) -> ClientConnection:
             proxy=None,
         )
     except InvalidURI:
-        raise ValueError(f"expected an address such as ws://127.0.0.1:8000/v1/stream, got {url!r}") from None
+        raise ValueError(f"expected an address such as ws://127.0.0.1:8420/v1/stream, got {url!r}") from None
     except InvalidStatus as error:
         status = error.response.status_code
         raise ConnectionFailedError(
