@@ -1,13 +1,20 @@
-"""Model files that tests of several parts run."""
+"""Model files that tests of several parts run, and signals as a terminal has them."""
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from fetalseg.errors import ModelFileError
 from fetalseg.model_file import find_model
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """A background job of a shell starts with SIGINT ignored, and so would every process that a test interrupts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
