@@ -102,18 +102,41 @@ def _server(host: str, port: int, model: str | None, log: Path) -> Iterator[None
 @contextlib.contextmanager
 def _child(command: list[str], output: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """A process with a process group of its own: Ctrl+C reaches only us, and nothing it started outlives us."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+    process: subprocess.Popen[bytes] | None = None
     try:
+        with _interrupts_held():
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
         yield process
     finally:
-        process.terminate()
-        try:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(STOP_S)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        if process is not None:
+            _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_S)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """An interrupt waits until the end: none falls between the birth of a process and the moment it is known here.
+
+    Raises:
+        KeyboardInterrupt: at the end, if there was one.
+    """
+    held: list[int] = []
+    with _handled(lambda number, frame: held.append(number)):
+        yield
+    if held:
+        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
@@ -123,13 +146,22 @@ def _terminable() -> Iterator[None]:
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    chosen = (signal.SIGTERM, signal.SIGHUP)
-    before: list[Callable[..., Any] | int | None] = [signal.signal(number, interrupt) for number in chosen]
+    with _handled(interrupt):
+        yield
+
+
+@contextlib.contextmanager
+def _handled(handler: Callable[[int, Any], object]) -> Iterator[None]:
+    """What asks a program to end goes to `handler`, but for what is ignored, as under nohup."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    taken = {number: old for number, old in before.items() if old is not signal.SIG_IGN}
+    for number in taken:
+        signal.signal(number, handler)
     try:
         yield
     finally:
-        for number, handler in zip(chosen, before, strict=True):
-            signal.signal(number, handler)
+        for number, old in taken.items():
+            signal.signal(number, old)
 
 
 def _is_ready(url: str) -> bool:

@@ -59,7 +59,7 @@ def _print(models: list[dict[str, Any]]) -> None:
     console = Console()
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for heading in ("name", "version", "input", "precision", "size", "licence", "sha256"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading != "licence")
     for model in models:
         shape = model["input"]
         table.add_row(
