@@ -58,8 +58,8 @@ def _describe(name: str, path: Path) -> dict[str, Any]:
 def _print(models: list[dict[str, Any]]) -> None:
     console = Console()
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for heading in ("name", "version", "input", "precision", "size", "licence", "sha256"):
-        table.add_column(heading, overflow="fold", no_wrap=heading != "licence")
+    for heading in ("name", "version", "input", "precision", "size", "sha256"):
+        table.add_column(heading, overflow="fold", no_wrap=True)
     for model in models:
         shape = model["input"]
         table.add_row(
@@ -68,11 +68,11 @@ def _print(models: list[dict[str, Any]]) -> None:
             f"{shape['width']}x{shape['height']} {'gray' if shape['channels'] == 1 else 'RGB'}",
             model["precision"],
             f"{model['size_bytes'] / 1e6:.1f} MB",
-            model["licence"] or "-",
             model["sha256"][:12],
         )
     console.print(table)
     for model in models:
         console.print(f"{model['name']}: {model['path']}", soft_wrap=True, markup=False, highlight=False)
+        console.print(f"  licence {model['licence'] or 'not stated'}", soft_wrap=True, markup=False, highlight=False)
         for line in model["training_data"]:
             console.print(f"  trained on {line}", soft_wrap=True, markup=False, highlight=False)
