@@ -25,11 +25,11 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from fetalseg.render import draw
 
 from fetalseg.errors import FetalsegError, FrameError, FrameTooLargeError
 from fetalseg.postprocess.options import PostprocessOptions
 from fetalseg.preprocess import FrameGeometry
+from fetalseg.render import draw
 from fetalseg.segmenter import Segmenter
 from fetalseg_server.decoding import decode_payload
 from fetalseg_server.encoding import encode_png, result_body

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 from crafted_model import write_crafted_model
-from fetalseg_server.settings import Settings
 from server.live import RunningServer, running
 
 from fetalseg.cli import main
+from fetalseg_server.settings import Settings
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 from crafted_model import write_crafted_model
-from fetalseg_server.settings import Settings
 
+from fetalseg_server.settings import Settings
 from server.live import RunningServer, running
 
 

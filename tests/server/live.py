@@ -15,10 +15,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import psutil
-from fetalseg_server.serving import LiveServer
-from fetalseg_server.settings import Settings
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
+
+from fetalseg_server.serving import LiveServer
+from fetalseg_server.settings import Settings
 
 JPEG, PNG, GRAY8, RGB24 = 1, 2, 3, 4
 

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+
 from fetalseg_server.client import (
     ConnectionFailedError,
     Result,
@@ -24,7 +25,6 @@ from fetalseg_server.client import (
 from fetalseg_server.options import SessionOptions
 from fetalseg_server.protocol import Codec
 from fetalseg_server.settings import Settings
-
 from server.live import RunningServer, running
 
 FRAME = np.full((48, 64), 40, np.uint8)

@@ -10,9 +10,9 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 import pytest
-from fetalseg_server.settings import Settings
 from websockets.exceptions import ConnectionClosed
 
+from fetalseg_server.settings import Settings
 from server.live import Client, RunningServer, encoded, picture, running
 
 JPEG_BYTES = encoded(picture())

@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from fetalseg_server.settings import Settings
 
+from fetalseg_server.settings import Settings
 from server.live import Client, RunningServer, encoded, picture, running
 
 JPEG_BYTES = encoded(picture())

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from fetalseg_server.jobs import Answer, MessageReader, Packet, pack
-from fetalseg_server.shared_memory import Block, FrameArena
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fetalseg_server.jobs import Answer, MessageReader, Packet, pack
+from fetalseg_server.shared_memory import Block, FrameArena
 
 packets = st.builds(
     Packet, st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5)), st.binary(), st.binary()

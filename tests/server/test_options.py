@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from fetalseg_server.options import SessionOptions, parse_changes, parse_options
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from fetalseg_server.pace import Pace
 
 # 5 ms to prepare a frame, 40 ms for the rest.

@@ -5,6 +5,9 @@ import re
 from contextlib import suppress
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fetalseg_server.options import SessionOptions
 from fetalseg_server.protocol import (
     Bye,
@@ -22,8 +25,6 @@ from fetalseg_server.protocol import (
     frame_message,
     parse_message,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 # Written out by hand from the specification: magic, version, codec, flags, sequence, width, height, time, spacing.
 EXAMPLE = bytes.fromhex(

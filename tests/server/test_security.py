@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from fetalseg_server.security import Access, TokenTable, is_loopback, refusal_of_bind
 
 NO_TOKENS, ONE_TOKEN = TokenTable({}), TokenTable({"console": "secret"})

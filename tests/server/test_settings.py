@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from fetalseg_server.settings import Settings, load_settings
 
 

@@ -16,8 +16,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from fetalseg_server.app import STATIC
-from fetalseg_server.settings import Settings
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -26,6 +24,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
 
 from fetalseg.anatomy import STRUCTURES, VIEWS
+from fetalseg_server.app import STATIC
+from fetalseg_server.settings import Settings
 from server.live import RunningServer, running
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
