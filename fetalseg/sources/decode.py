@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from fetalseg.errors import FrameError, FrameTooLargeError
 from fetalseg.frame import MAX_PIXELS
-from fetalseg.sources.image_header import ImageFormat, image_format, read_image_header
+from fetalseg.sources.image_header import ImageFormat, read_image_header
 
 __all__ = ["decode_image"]
 
 
 def decode_image(
-    data: bytes, *, formats: Collection[ImageFormat] = ("jpeg", "png"), max_pixels: int = MAX_PIXELS
+    data: bytes, *, formats: Sequence[ImageFormat] = ("jpeg", "png"), max_pixels: int = MAX_PIXELS
 ) -> npt.NDArray[np.uint8]:
     """Decodes one still image of 8 bits a channel.
 
@@ -35,9 +35,7 @@ def decode_image(
         FrameTooLargeError: the header promises more pixels than allowed.
         FrameError: no bytes, another format, truncated, damaged, too small, not 8 bits a channel, CMYK, animated.
     """
-    if (name := image_format(data)) is not None and name not in formats:
-        raise FrameError(f"image is {name.upper()}; expected {' or '.join(word.upper() for word in formats)}")
-    header = read_image_header(data)
+    header = read_image_header(data, formats=formats)
     if header.width * header.height > max_pixels:
         raise FrameTooLargeError(
             f"image of {header.width}x{header.height} px is too large; expected at most {max_pixels} pixels"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -74,16 +75,24 @@ def image_format(data: bytes) -> ImageFormat | None:
     return next((name for name, signature in _SIGNATURES if data.startswith(signature)), None)
 
 
-def read_image_header(data: bytes) -> ImageHeader:
+def read_image_header(data: bytes, *, formats: Sequence[ImageFormat] = ("jpeg", "png", "bmp")) -> ImageHeader:
     """Reads and checks an encoded image without decoding it.
+
+    Args:
+        data: the whole file.
+        formats: which formats are welcome.
 
     Raises:
         FrameTooLargeError: see `fetalseg.frame.check_size`.
         FrameError: no bytes, another format, truncated, too small, not 8 bits a channel, CMYK, animated.
     """
     name = image_format(data)
+    *first, last = (word.upper() for word in formats)
+    welcome = f"{', '.join(first)} or {last}" if first else last
     if name is None:
-        raise FrameError(f"not a JPEG, PNG or BMP image: {_describe(data)}")
+        raise FrameError(f"not a {welcome} image: {_describe(data)}")
+    if name not in formats:
+        raise FrameError(f"image is {name.upper()}; expected {welcome}")
     try:
         header = _READERS[name](bytes(data))
     except (struct.error, IndexError):
