@@ -77,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
         )
     console.print(summary(figures, title=f"{args.source} at {args.fps:g} FPS for {figures.elapsed_s:.1f} s"))
     if args.json:
-        args.json.write_text(json.dumps({"schema": 1, "fps": args.fps, **figures.to_json()}, indent=2) + "\n")
+        content = {"schema": 1, "fps": args.fps, **figures.to_json(), "source": args.source}
+        args.json.write_text(json.dumps(content, indent=2) + "\n")
     if figures.answered == 0:
         print("fetalseg stream: no frame was answered with a result", file=sys.stderr)
         return 1

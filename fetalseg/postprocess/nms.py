@@ -96,9 +96,7 @@ def nms(
     Raises:
         ValueError: an unknown kind, wrong shapes, values that are not finite, a number out of range.
     """
-    if kind not in NMS_KINDS:
-        raise ValueError(f"unknown kind of NMS {kind!r}; expected one of {', '.join(NMS_KINDS)}")
-    _check_numbers(iou_threshold, score_threshold, top_k, max_detections, sigma)
+    _check_choices(kind, iou_threshold, score_threshold, top_k, max_detections, sigma)
     boxes = _finite("boxes", boxes)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"boxes must have shape [n, 4], got {list(boxes.shape)}")
@@ -139,7 +137,11 @@ def _pairwise_overlap(start: Floats, end: Floats) -> Floats:
     return np.maximum(overlap, 0, out=overlap)
 
 
-def _check_numbers(iou_threshold: float, score_threshold: float, top_k: int, max_detections: int, sigma: float) -> None:
+def _check_choices(
+    kind: str, iou_threshold: float, score_threshold: float, top_k: int, max_detections: int, sigma: float
+) -> None:
+    if kind not in NMS_KINDS:
+        raise ValueError(f"unknown kind of NMS {kind!r}; expected one of {', '.join(NMS_KINDS)}")
     for name, threshold in (("iou_threshold", iou_threshold), ("score_threshold", score_threshold)):
         if not 0 <= threshold <= 1:
             raise ValueError(f"{name} must be within 0..1, got {threshold}")
