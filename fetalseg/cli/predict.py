@@ -279,6 +279,7 @@ def _open_json(target: str | None, stack: ExitStack) -> IO[str] | None:
     if target == "-":
         return sys.stdout
     try:
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
         return stack.enter_context(Path(target).open("w", encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"can't write {target}: {error.strerror}") from None

@@ -236,7 +236,7 @@ def test_quiet_prints_nothing(predict: Any, tmp_path: Path, capsys: pytest.Captu
     [
         (["--min-score", "1.5"], "min_score must be within 0..1, got 1.5"),
         (["--iou-threshold", "-1"], "iou_threshold must be within 0..1"),
-        (["--json", "no/folder/out.jsonl"], "can't write no/folder/out.jsonl: No such file"),
+        (["--json", "a.png/out.jsonl"], "can't write a.png/out.jsonl: File exists"),
         (["--save", "a.png"], "can't make the folder a.png: File exists"),
         (["--model", "a.png"], "no model named 'a.png'"),
     ],
