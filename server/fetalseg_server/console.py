@@ -25,6 +25,7 @@ from fetalseg_server.options import SessionOptions
 __all__ = ["Figures", "Latency", "looped", "run_console"]
 
 FRAMES_AHEAD = 16  # coded and waiting, so that a slow read now and then doesn't break the pace
+READ_S = 5.0  # how long reading one frame may take at the end of a stream
 MAX_KEPT_BYTES = 256 * 1024 * 1024  # of a looped source; a longer one is read anew each time
 
 
@@ -225,7 +226,8 @@ class _Feeder:
     def __init__(self, frames: Iterable[EncodedFrame]) -> None:
         self._queue: queue.Queue[EncodedFrame | BaseException | None] = queue.Queue(FRAMES_AHEAD)
         self._stopped = threading.Event()
-        threading.Thread(target=self._run, args=(frames,), name="console frames", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, args=(frames,), name="console frames", daemon=True)
+        self._thread.start()
 
     async def next(self) -> EncodedFrame | None:
         """The next frame, None at the end.
@@ -242,10 +244,14 @@ class _Feeder:
         return item
 
     def stop(self) -> None:
-        """Lets the thread end after the frame that it is reading, and wakes a `next` that waits."""
+        """Wakes a `next` that waits, and waits until the thread has read the frame that it is at.
+
+        A thread inside OpenCV when the interpreter ends aborts the process; a camera that gives nothing is left.
+        """
         self._stopped.set()
         with contextlib.suppress(queue.Full):
             self._queue.put_nowait(None)
+        self._thread.join(READ_S)
 
     def _run(self, frames: Iterable[EncodedFrame]) -> None:
         last: BaseException | None = None
