@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
             console.print(f"Viewer:  [bold cyan]http://{args.host}:{port}/[/]   (open it in a browser)")
             console.print("[yellow]Research use only. Not a medical device.[/]")
             console.print(f"A console streams a real ultrasound cine, then a synthetic one, in turn, at {FPS:g} FPS.")
-            console.print("The real one, which ships inside pydicom, shows an adult's heart: what is found in it is wrong.")
+            console.print("The real one, from inside pydicom, shows an adult's heart: what is found in it is wrong.")
             if args.seconds is None:
                 console.print("Ctrl+C ends the demo.")
             figures = stream_and_report(
