@@ -37,6 +37,7 @@ class ModelFacts:
         input: how a frame becomes the input.
         candidates: n, rows that the graph returns for a frame.
         prototypes: (K, Hp, Wp).
+        normalisation: "mean" and "std" for each channel, in gray levels 0..255; the graph applies it.
         postprocess: defaults of `PostprocessOptions`, by field name; absent ones keep the library's.
         architecture: the variant's numbers, enough to build the torch network anew.
         precision: of the weights in the file.
@@ -53,6 +54,7 @@ class ModelFacts:
     input: InputRule
     candidates: int
     prototypes: tuple[int, int, int]
+    normalisation: dict[str, list[float]] = field(default_factory=dict)
     postprocess: dict[str, Any] = field(default_factory=dict)
     architecture: dict[str, Any] = field(default_factory=dict)
     precision: Precision = "fp32"

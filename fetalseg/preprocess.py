@@ -18,6 +18,7 @@ from fetalseg.frame import check_pixels
 __all__ = ["FrameGeometry", "InputRule", "prepare"]
 
 Resize = Literal["letterbox", "stretch"]
+Interpolation = Literal["area", "linear"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class InputRule:
         channels: 1 (gray) or 3 (RGB).
         resize: "letterbox" keeps the aspect ratio and pads, centred; "stretch" fills h x w.
         pad_value: gray level 0..255 of the padding.
+        interpolation: how a frame is shrunk: "area" averages (speckle would alias otherwise), "linear" is bilinear, as
+            the reference YOLACT does it. Enlarging is always bilinear.
     """
 
     height: int
@@ -37,6 +40,7 @@ class InputRule:
     channels: Literal[1, 3]
     resize: Resize = "letterbox"
     pad_value: int = 0
+    interpolation: Interpolation = "area"
 
 
 @dataclass(frozen=True)
@@ -95,8 +99,7 @@ def prepare(
 ) -> tuple[npt.NDArray[np.uint8], FrameGeometry]:
     """Resizes, pads and converts one frame.
 
-    Shrinking averages areas (speckle would alias otherwise), enlarging is bilinear. Gray from RGB is
-    the luma of ITU-R BT.601.
+    Gray from RGB is the luma of ITU-R BT.601.
 
     Args:
         pixels: uint8, gray [H, W] or RGB [H, W, 3].
@@ -118,7 +121,7 @@ def prepare(
     height, width = geometry.content
     if (height, width) != pixels.shape[:2]:
         shrinks = height < pixels.shape[0] and width < pixels.shape[1]
-        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        method = cv2.INTER_AREA if shrinks and rule.interpolation == "area" else cv2.INTER_LINEAR
         pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=method), np.uint8)
     if out is None:
         out = np.empty((rule.height, rule.width, rule.channels), np.uint8)

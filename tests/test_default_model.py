@@ -35,6 +35,8 @@ def test_file_is_small_and_says_where_it_comes_from(default_model: Path) -> None
     assert default_model.stat().st_size <= 25e6
     assert facts.name == "fetalseg-s"
     assert facts.licence
+    assert (facts.input.resize, facts.input.interpolation, facts.input.pad_value) == ("letterbox", "area", 0)
+    assert facts.normalisation == {"mean": [114.495], "std": [57.63]}  # ImageNet's, averaged over the colours
     assert len(facts.training_data) == 3
     assert all("CC BY 4.0" in line or "synthetic" in line for line in facts.training_data)
     assert facts.version in (MODELS / "fetalseg-s.md").read_text()

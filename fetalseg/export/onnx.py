@@ -23,7 +23,7 @@ from fetalseg.errors import MissingExtraError
 from fetalseg.export.graph import CandidateGraph, CandidateTensors
 from fetalseg.export.verify import Difference, check_differences, compare, noise_frames, structured_frames
 from fetalseg.model.checkpoint import load_checkpoint
-from fetalseg.model.yolact import Yolact
+from fetalseg.model.yolact import Yolact, normalisation
 from fetalseg.model_file import METADATA_KEY, ModelFacts, file_digest
 
 __all__ = ["describe", "export_network", "export_onnx"]
@@ -96,6 +96,7 @@ def describe(
         input=variant.input,
         candidates=candidates,
         prototypes=(variant.prototypes, *variant.prototype_shape),
+        normalisation=normalisation(variant.input.channels),
         postprocess=dict(training.get("postprocess", {})),
         architecture=asdict(variant),
         weights_sha256=weights_sha256,

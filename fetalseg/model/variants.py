@@ -126,7 +126,7 @@ def _square(scale: float) -> tuple[AnchorShape, ...]:
 # The network of Bolya et al., ICCV 2019, the yardstick: published sizes, anchors ordered as in the public code.
 _YOLACT_R50 = Variant(
     name="yolact-r50",
-    input=InputRule(height=550, width=550, channels=3, resize="stretch"),
+    input=InputRule(height=550, width=550, channels=3, resize="stretch", interpolation="linear"),
     backbone="resnet50",
     anchors=tuple(_square(scale) for scale in (24, 48, 96, 192, 384)),
     pyramid_channels=256,

@@ -16,11 +16,16 @@ from fetalseg.model.head import Head, HeadOutput
 from fetalseg.model.protonet import Protonet
 from fetalseg.model.variants import Variant
 
-__all__ = ["RawPredictions", "Yolact"]
+__all__ = ["RawPredictions", "Yolact", "normalisation"]
 
 # Mean and standard deviation of ImageNet in 0..255; for gray the means over the colours.
 _MEAN = {3: (123.675, 116.28, 103.53), 1: (114.495,)}
 _STD = {3: (58.395, 57.12, 57.375), 1: (57.63,)}
+
+
+def normalisation(channels: int) -> dict[str, list[float]]:
+    """The "mean" and "std" that the network subtracts and divides by, one a channel (1 or 3), in gray levels 0..255."""
+    return {"mean": list(_MEAN[channels]), "std": list(_STD[channels])}
 
 
 class RawPredictions(NamedTuple):
