@@ -158,7 +158,7 @@ def test_other_types_are_refused() -> None:
 
 
 def test_shrinking_averages_areas_or_is_bilinear_as_the_rule_says() -> None:
-    # Four columns become one: "area" takes the mean of the four, 40 / 4, "linear" that of the two in the middle, 40 / 2.
+    # Four columns become one: "area" takes the mean of the four (40 / 4), "linear" of the two in the middle (40 / 2).
     pixels = np.tile(np.array([0, 40, 0, 0], np.uint8), (64, 16))
     area, _ = prepare(pixels, InputRule(16, 16, 1))
     linear, _ = prepare(pixels, InputRule(16, 16, 1, interpolation="linear"))
