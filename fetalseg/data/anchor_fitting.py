@@ -70,7 +70,7 @@ def fit_shapes(sizes: npt.NDArray[np.floating], count: int, *, seed: int = 0) ->
     """The `count` shapes that fit a set of boxes best, by k-means on 1 - IoU.
 
     A cluster's centre is the median width and height: near its optimum IoU falls like exp(-|log of the ratio|) along
-    either axis, so the sum of distances is smallest near the median (on the boxes of real frames, nine shapes: mean IoU
+    either axis, so distances add up to least near the median (on the boxes of real frames, nine shapes: mean IoU
     0.794 against 0.792 with means).
 
     Args:
@@ -83,7 +83,7 @@ def fit_shapes(sizes: npt.NDArray[np.floating], count: int, *, seed: int = 0) ->
         ValueError: sizes that are not [N, 2], not finite or not above 0; a count below 1 or above the number of
             different boxes.
     """
-    boxes = np.asarray(boxes, np.float64)
+    boxes = np.asarray(sizes, np.float64)
     if boxes.ndim != 2 or boxes.shape[1] != 2:
         raise ValueError(f"expected sizes [N, 2] of width and height, got {list(boxes.shape)}")
     if not (np.isfinite(boxes).all() and (boxes > 0).all()):
