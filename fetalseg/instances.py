@@ -8,6 +8,7 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from fetalseg.anatomy import structure_names
 from fetalseg.encoding import compressed_runs, polygons, run_lengths
 
 __all__ = ["Instances", "RunLengths"]
@@ -30,7 +31,7 @@ class Instances:
     post-processing makes, what encoders need, and a fraction of N full frames.
 
     Attributes:
-        labels: int64 [N], 0..16 (structure id minus one).
+        labels: int64 [N], places in `structures` (structure id minus one).
         scores: float32 [N], 0..1.
         boxes: float32 [N, 4] xyxy in frame pixels.
         crops: N bool arrays, crop i of the shape of its crop box.
@@ -38,6 +39,7 @@ class Instances:
         frame_shape: (H, W).
         track_ids: int64 [N], or None where nothing tracks.
         timing_ms: milliseconds per stage, by name.
+        structures: C names in label order, those of the model.
     """
 
     labels: npt.NDArray[np.int64]
@@ -48,6 +50,7 @@ class Instances:
     frame_shape: tuple[int, int]
     track_ids: npt.NDArray[np.int64] | None = None
     timing_ms: dict[str, float] = field(default_factory=dict)
+    structures: tuple[str, ...] = structure_names()
 
     def __post_init__(self) -> None:
         n = len(self.labels)
@@ -58,12 +61,16 @@ class Instances:
         wrong = {name: length for name, length in lengths.items() if length != n}
         if wrong:
             raise ValueError(f"columns of Instances must have {n} rows like labels, got {wrong}")
+        if n and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.structures):
+            raise ValueError(
+                f"labels must be within 0..{len(self.structures) - 1}, got {sorted(set(self.labels.tolist()))}"
+            )
         for crop, (x1, y1, x2, y2) in zip(self.crops, self.crop_boxes.tolist(), strict=True):
             if crop.shape != (y2 - y1, x2 - x1):
                 raise ValueError(f"a crop of shape {crop.shape} doesn't fit its crop box {[x1, y1, x2, y2]}")
 
     @classmethod
-    def empty(cls, frame_shape: tuple[int, int]) -> Instances:
+    def empty(cls, frame_shape: tuple[int, int], structures: tuple[str, ...] = structure_names()) -> Instances:
         """No structure found in a frame of (H, W)."""
         return cls(
             labels=np.empty(0, np.int64),
@@ -72,6 +79,7 @@ class Instances:
             crops=[],
             crop_boxes=np.empty((0, 4), np.int64),
             frame_shape=frame_shape,
+            structures=structures,
         )
 
     def __len__(self) -> int:
@@ -89,6 +97,11 @@ class Instances:
             crop_boxes=self.crop_boxes[rows],
             track_ids=None if self.track_ids is None else self.track_ids[rows],
         )
+
+    @property
+    def names(self) -> list[str]:
+        """The structure's name of each row."""
+        return [self.structures[label] for label in self.labels.tolist()]
 
     @property
     def masks(self) -> npt.NDArray[np.bool_]:

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fetalseg.anatomy import STRUCTURES
 from fetalseg.frame import check_pixels
 from fetalseg.instances import Instances
+from fetalseg.taxonomy import describe
 
 __all__ = ["draw"]
 
@@ -49,7 +49,7 @@ def draw(
         instances: found in this frame.
         opacity: 0..1, of the filling; outlines are solid.
         legend: write each structure's name and score.
-        names: words for each label, where they are not the seventeen of `fetalseg.anatomy`.
+        names: words for each label; the titles of the instances' structures if None.
 
     Returns:
         RGB uint8 [H, W, 3].
@@ -65,7 +65,7 @@ def draw(
         )
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity must be within 0..1, got {opacity}")
-    words = tuple(s.title for s in STRUCTURES) if names is None else tuple(names)
+    words = tuple(s.title for s in describe(instances.structures)) if names is None else tuple(names)
     if len(instances) and int(instances.labels.max()) >= len(words):
         raise ValueError(f"{len(words)} names given; expected at least {int(instances.labels.max()) + 1}")
 
@@ -128,7 +128,7 @@ class _Rect:
 
 
 def _color(instances: Instances, i: int) -> Color:
-    return STRUCTURES[int(instances.labels[i]) % len(STRUCTURES)].color
+    return describe(instances.structures)[int(instances.labels[i])].color
 
 
 def _fill(

@@ -12,7 +12,6 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from fetalseg.anatomy import structure_names
 from fetalseg.candidates import Candidates
 from fetalseg.engines import load_engine
 from fetalseg.engines.base import Engine
@@ -23,12 +22,13 @@ from fetalseg.model_file import ModelFacts
 from fetalseg.postprocess.options import PostprocessOptions
 from fetalseg.postprocess.postprocessor import Postprocessor
 from fetalseg.preprocess import FrameGeometry, prepare
+from fetalseg.taxonomy import check_names
 
 __all__ = ["Segmenter"]
 
 
 class Segmenter:
-    """Finds the seventeen structures in frames.
+    """Finds structures in frames: the seventeen of `fetalseg.anatomy`, or those that a model was trained on.
 
     The three stages are public and keep nothing between calls, so that a server can run them in different threads, each
     on a frame of its own; `segment` is all three.
@@ -36,14 +36,16 @@ class Segmenter:
     Attributes:
         engine: the runtime that holds the model.
         facts: what the model file says of itself.
+        structures: names in label order.
         default_options: post-processing where a call gives none: the model's own defaults, else the library's.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.facts: ModelFacts = engine.facts
+        self.structures = engine.facts.structures
         self.default_options = _default_options(engine.facts)
-        self._postprocess = Postprocessor(engine.facts.structures)
+        self._postprocess = Postprocessor(self.structures)
 
     @classmethod
     def load(
@@ -139,12 +141,10 @@ class Segmenter:
 
 
 def _default_options(facts: ModelFacts) -> PostprocessOptions:
-    # Labels in arrays are structure ids minus one everywhere, so a model must know all structures in that order.
-    if facts.structures != structure_names():
-        raise ModelFileError(
-            f"model {facts.name} has the structures {', '.join(facts.structures)}; "
-            f"expected {', '.join(structure_names())}"
-        )
+    try:
+        check_names(facts.structures)
+    except ValueError as error:
+        raise ModelFileError(f"model {facts.name}: {error}") from None
     known = [field.name for field in fields(PostprocessOptions)]
     if unknown := sorted(set(facts.postprocess) - set(known)):
         raise ModelFileError(

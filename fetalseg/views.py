@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from fetalseg.anatomy import VIEWS, View, structure
 from fetalseg.instances import Instances
+from fetalseg.taxonomy import is_standard
 
 __all__ = ["MIN_VIEW_SCORE", "view_of"]
 
@@ -23,8 +24,11 @@ def view_of(instances: Instances) -> tuple[str, float] | None:
     """The view of a frame and the score of the essential structure that makes it, or None.
 
     Among head, neck, thorax and abdomen the highest score wins; only without any of these, the higher of extremity
-    and spine. Of equal scores the view that comes first in `fetalseg.anatomy.VIEWS` wins.
+    and spine. Of equal scores the view that comes first in `fetalseg.anatomy.VIEWS` wins. A model of other structures
+    than the seventeen tells no view: it can't weigh the views that it has no structures of.
     """
+    if not is_standard(instances.structures):
+        return None
     return _best(_FIRST, instances) or _best(_THEN, instances)
 
 

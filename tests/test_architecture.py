@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-GROUND = {"anatomy", "errors", "frame", "instances", "candidates", "encoding"}
+GROUND = {"anatomy", "taxonomy", "errors", "frame", "instances", "candidates", "encoding"}
 
 # part of fetalseg: parts that it may import, besides its own
 MAY_IMPORT: dict[str, set[str]] = {
     "anatomy": set(),
+    "taxonomy": {"anatomy"},
     "errors": set(),
     "frame": {"errors"},
     "candidates": {"errors"},
     "encoding": set(),
-    "instances": {"encoding"},
+    "instances": {"anatomy", "encoding"},
     "preprocess": GROUND,
     "model_file": {"errors", "preprocess"},
     "postprocess": GROUND | {"preprocess"},

@@ -10,7 +10,6 @@ import pytest
 from crafted_model import crafted_candidates, crafted_facts, write_crafted_model
 
 import fetalseg
-from fetalseg.anatomy import structure_names
 from fetalseg.engines import available_engines
 from fetalseg.errors import EngineError, FrameError, ModelFileError
 from fetalseg.frame import Frame
@@ -128,11 +127,36 @@ def test_defaults_that_make_no_sense_are_a_fault_of_the_file(
         Segmenter.load(path)
 
 
-def test_a_model_of_other_structures_is_refused(tmp_path: Path) -> None:
-    facts = crafted_facts(structures=(*structure_names()[:16], "tail"))
-    path = write_crafted_model(tmp_path / "crafted.onnx", facts=facts.to_json())
-    with pytest.raises(ModelFileError, match=r"tail; expected cranium, .*spine"):
+def test_a_model_brings_its_own_structures(tmp_path: Path) -> None:
+    names = ("yolk sac", *(f"part {number}" for number in range(2, 18)))
+    path = write_crafted_model(tmp_path / "crafted.onnx", facts=crafted_facts(structures=names).to_json())
+    with Segmenter.load(path) as segmenter:
+        assert segmenter.structures == names
+        instances = segmenter.segment(np.zeros((48, 64), np.uint8))
+    assert instances.structures == names
+    assert instances.names == ["yolk sac"]
+
+
+@pytest.mark.parametrize(
+    ("structures", "message"),
+    [
+        (("head", "head"), "model crafted: structure 'head' is named twice"),
+        (("head", ""), "printable characters, got ''"),
+        (tuple(map(str, range(256))), "expected 1 to 255 structures, got 256"),
+    ],
+)
+def test_structures_that_cannot_be_told_apart_are_a_fault_of_the_file(
+    structures: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    path = write_crafted_model(tmp_path / "crafted.onnx", facts=crafted_facts(structures=structures).to_json())
+    with pytest.raises(ModelFileError, match=message):
         Segmenter.load(path)
+
+
+def test_a_file_with_fewer_names_than_its_network_has_outputs_is_refused_at_the_first_frame(tmp_path: Path) -> None:
+    path = write_crafted_model(tmp_path / "crafted.onnx", facts=crafted_facts(structures=("head",)).to_json())
+    with Segmenter.load(path) as segmenter, pytest.raises(ValueError, match="17 structures; expected 1"):
+        segmenter.segment(np.zeros((48, 64), np.uint8))
 
 
 def test_an_engine_error_costs_one_call_only(crafted: Segmenter) -> None:

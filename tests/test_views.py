@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -77,3 +79,8 @@ def test_ties_go_to_the_view_that_comes_first() -> None:
 
 def test_the_best_of_several_instances_counts() -> None:
     assert view_of(found(("hand", 0.4), ("hand", 0.8), ("spine", 0.7))) == ("extremity", pytest.approx(0.8))
+
+
+def test_a_model_of_other_structures_tells_no_view_even_where_it_has_an_essential_one() -> None:
+    instances = found(("cranium", 0.9))
+    assert view_of(replace(instances, structures=("cranium", "yolk sac"))) is None

@@ -1,14 +1,17 @@
 """COCO files of annotated images, checked as they are read, and written in part.
 
-Categories are told by name, whatever their ids. Beyond plain COCO an image may carry `annotated_category_ids`, the
-structures that are annotated in it wherever they are seen (absent: every category of the file), `patient` and `view`.
-An annotation may have no segmentation: a box alone is legal.
+Categories are told by name, whatever their ids. Where all names are among the seventeen of `fetalseg.anatomy`, those
+are the structures of the set, in their usual order; a file with any other name brings a taxonomy of its own, in the
+order of its category ids. Beyond plain COCO an image may carry `annotated_category_ids`, the structures that are
+annotated in it wherever they are seen (absent: every category of the file), `patient` and `view`. An annotation may
+have no segmentation: a box alone is legal.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,13 +21,14 @@ from fetalseg.anatomy import structure_names
 from fetalseg.data.records import Annotation, CocoSet, ImageRecord, WrittenRle
 from fetalseg.encoding import decode_runs
 from fetalseg.errors import DataError
+from fetalseg.taxonomy import check_names
 
 __all__ = ["read_coco", "write_subset"]
 
 # Some tools round boxes to whole pixels; more than this beyond the image is a mistake.
 _BOX_TOLERANCE = 1.0  # px
 
-_LABEL_BY_NAME = {name: label for label, name in enumerate(structure_names())}
+logger = logging.getLogger(__name__)
 
 
 def read_coco(path: str | Path, *, images: str | Path | None = None, limit: int | None = None) -> CocoSet:
@@ -36,8 +40,8 @@ def read_coco(path: str | Path, *, images: str | Path | None = None, limit: int 
         limit: keep only the first so many images.
 
     Raises:
-        DataError: not a COCO file, an unknown structure, a double id, an inconsistent record, an image file that is
-            absent, unreadable or of another size; the message names file and id.
+        DataError: not a COCO file, an unusable name of a structure, a double id, an inconsistent record, an image file
+            that is absent, unreadable or of another size; the message names file and id.
     """
     path = Path(path)
     if path.is_dir():
@@ -52,8 +56,8 @@ def read_coco(path: str | Path, *, images: str | Path | None = None, limit: int 
         raise DataError(f"{path} is not JSON: {error}") from None
     folders = [Path(images)] if images is not None else [path.parent / "images", path.parent]
     try:
-        labels = _labels(content["categories"])
-        records = _images(content, labels, folders)[:limit]
+        structures, labels = _taxonomy(content["categories"])
+        records = _images(content, structures, labels, folders)[:limit]
         for record in records:
             if not record.path.is_file():
                 places = ", ".join(str(folder) for folder in folders)
@@ -65,6 +69,7 @@ def read_coco(path: str | Path, *, images: str | Path | None = None, limit: int 
             description=_describe(content),
             category_ids={label: number for number, label in labels.items()},
             images=tuple(records),
+            structures=structures,
         )
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
@@ -83,20 +88,37 @@ def write_subset(source: CocoSet, ids: Iterable[int], path: Path) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
-def _labels(categories: list[dict[str, Any]]) -> dict[int, int]:
-    """Category id of the file to label."""
-    labels: dict[int, int] = {}
+def _taxonomy(categories: list[dict[str, Any]]) -> tuple[tuple[str, ...], dict[int, int]]:
+    """The structures of a file, and the label of each of its category ids."""
+    names: dict[int, str] = {}
     for category in categories:
         number, name = category["id"], category["name"]
-        if name not in _LABEL_BY_NAME:
-            raise DataError(f"category {number} is called {name!r}; known structures are {', '.join(_LABEL_BY_NAME)}")
-        if number in labels or _LABEL_BY_NAME[name] in labels.values():
+        if not isinstance(number, int):
+            raise DataError(f"category id {number!r} is not an integer")
+        if number in names or name in names.values():
             raise DataError(f"category {number} ({name}) occurs twice")
-        labels[number] = _LABEL_BY_NAME[name]
-    return labels
+        names[number] = name
+    structures = structure_names()
+    if foreign := [name for name in names.values() if name not in structures]:
+        if len(foreign) < len(names):
+            # Most often meant; but a slip in one of our names looks the same.
+            logger.warning(
+                "%s not among the %d known structures, so the file's %d categories are a taxonomy of their own",
+                ", ".join(map(repr, foreign)) + (" is" if len(foreign) == 1 else " are"),
+                len(structures),
+                len(names),
+            )
+        structures = tuple(names[number] for number in sorted(names))
+        try:
+            check_names(structures)
+        except ValueError as error:
+            raise DataError(str(error)) from None
+    return structures, {number: structures.index(name) for number, name in names.items()}
 
 
-def _images(content: dict[str, Any], labels: dict[int, int], folders: Sequence[Path]) -> list[ImageRecord]:
+def _images(
+    content: dict[str, Any], structures: tuple[str, ...], labels: dict[int, int], folders: Sequence[Path]
+) -> list[ImageRecord]:
     """All images of a file, each with its annotations."""
     if not content["images"]:
         raise DataError("no images")
@@ -110,7 +132,10 @@ def _images(content: dict[str, Any], labels: dict[int, int], folders: Sequence[P
                 f"annotation {record['id']} belongs to image {record['image_id']}, which is not in the file"
             )
         annotations[record["image_id"]].append(record)
-    return [_image(record, annotations[record["id"]], labels, folders) for record in content["images"]]
+    images = [_image(record, annotations[record["id"]], labels, folders) for record in content["images"]]
+    for image in images:
+        _check_listed(image, structures)
+    return images
 
 
 def _doubles(ids: Iterable[Any]) -> Iterator[Any]:
@@ -137,7 +162,7 @@ def _image(
                 f"image {number}: annotated_category_ids holds {category}, which is no category of the file"
             )
     patient = record.get("patient")
-    image = ImageRecord(
+    return ImageRecord(
         id=number,
         path=_locate(record["file_name"], folders),
         height=height,
@@ -147,14 +172,16 @@ def _image(
         patient=None if patient is None else str(patient),
         view=record.get("view"),
     )
+
+
+def _check_listed(image: ImageRecord, structures: tuple[str, ...]) -> None:
     for annotation in image.annotations:
         # A crowd says where a structure may be without counting it, which fits a structure that isn't listed.
         if annotation.label not in image.known and not annotation.crowd:
-            name = structure_names()[annotation.label]
             raise DataError(
-                f"annotation {annotation.id} is a {name}, which image {number} doesn't list in annotated_category_ids"
+                f"annotation {annotation.id} is a {structures[annotation.label]}, which image {image.id} doesn't list "
+                "in annotated_category_ids"
             )
-    return image
 
 
 def _locate(file_name: str, folders: Sequence[Path]) -> Path:

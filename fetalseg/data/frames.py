@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fetalseg.anatomy import STRUCTURES
+from fetalseg.anatomy import structure_names
 from fetalseg.data.records import Annotation, CocoSet, ImageRecord
 from fetalseg.errors import DataError
 from fetalseg.preprocess import InputRule
@@ -31,7 +31,7 @@ class Shape:
     """One structure of a frame.
 
     Attributes:
-        label: 0..16.
+        label: place in the set's `structures`.
         outline: float32 [P, 2], x and y of a convex polygon in pixels of the stored image: the hull of the mask's
             pixels, or the ellipse inside the box where there is no mask.
         crop: uint8 0 or 255, the mask inside its bounding box; None for a box alone.
@@ -51,7 +51,7 @@ class AnnotatedFrame:
     Attributes:
         image: uint8 gray [H, W].
         shapes: the structures in it.
-        known: bool [17], by label; see `ImageRecord.known`. A structure with a crowd region is not known.
+        known: bool [C], by label; see `ImageRecord.known`. A structure with a crowd region is not known.
         image_id: of its set.
         source_shape: (H, W) of the file; the image may be smaller.
     """
@@ -85,7 +85,7 @@ def load_frames(
 
     def load(record: ImageRecord) -> AnnotatedFrame:
         try:
-            frame = load_frame(record, rule)
+            frame = load_frame(record, rule, structures=len(source.structures))
         except DataError as error:
             raise DataError(f"{source.path}: {error}") from None
         if progress is not None:
@@ -96,8 +96,13 @@ def load_frames(
         return list(pool.map(load, source.images))
 
 
-def load_frame(record: ImageRecord, rule: InputRule) -> AnnotatedFrame:
+def load_frame(record: ImageRecord, rule: InputRule, *, structures: int = len(structure_names())) -> AnnotatedFrame:
     """Decodes one image with its masks.
+
+    Args:
+        record: of the image.
+        rule: the network's input, which bounds the size that is kept.
+        structures: C, how many the set has.
 
     Raises:
         DataError: a file that is missing, unreadable or not of the size in its record; a mask without a pixel.
@@ -110,7 +115,7 @@ def load_frame(record: ImageRecord, rule: InputRule) -> AnnotatedFrame:
     if ratio < 1:
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     labels = record.known - {a.label for a in record.annotations if a.crowd}
-    known = np.isin(np.arange(len(STRUCTURES)), list(labels))
+    known = np.isin(np.arange(structures), list(labels))
     shapes = tuple(_shape(a, record, size) for a in record.annotations if known[a.label])
     return AnnotatedFrame(image, shapes, known, record.id, (record.height, record.width))
 

@@ -31,10 +31,10 @@ class Sample:
     Attributes:
         image: uint8 [h, w].
         boxes: float32 [M, 4] xyxy in network-input pixels.
-        labels: int64 [M], 0..16.
+        labels: int64 [M], places in the set's `structures`.
         masks: uint8 0 or 1 [M, Hp, Wp]; all 0 where `has_mask` is false.
         has_mask: bool [M].
-        known: bool [17]; a structure cut by the frame's edge beyond recognition is not known.
+        known: bool [C]; a structure cut by the frame's edge beyond recognition is not known.
     """
 
     image: npt.NDArray[np.uint8]

@@ -13,6 +13,7 @@ from typing import TypedDict, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from fetalseg.anatomy import structure_names
 from fetalseg.encoding import decode_mask
 from fetalseg.errors import DataError, FrameError
 from fetalseg.sources.decode import decode_image
@@ -36,7 +37,7 @@ class Annotation:
 
     Attributes:
         id: in its file.
-        label: 0..16.
+        label: place in the set's `structures`.
         bbox: x, y, width, height in pixels of the image, as written.
         segmentation: runs, polygons (each x, y, x, y, ...), or None for a box alone.
         crowd: a region of several structures: neither learnt, nor counted either way when scored.
@@ -138,6 +139,8 @@ class CocoSet:
         description: `info.description` and licence of the file, for a model's facts.
         category_ids: label to the category id that the file uses.
         images: in the order of the file.
+        structures: C names in label order: the seventeen of `fetalseg.anatomy` where the file's categories are among
+            them, else the file's own in the order of their ids.
     """
 
     path: Path
@@ -145,6 +148,7 @@ class CocoSet:
     description: str
     category_ids: dict[int, int]
     images: tuple[ImageRecord, ...]
+    structures: tuple[str, ...] = structure_names()
 
     @property
     def name(self) -> str:

@@ -19,12 +19,13 @@ from onnxscript import optimizer
 
 from fetalseg.anatomy import structure_names
 from fetalseg.candidates import Candidates
-from fetalseg.errors import MissingExtraError
+from fetalseg.errors import MissingExtraError, ModelFileError
 from fetalseg.export.graph import CandidateGraph, CandidateTensors
 from fetalseg.export.verify import Difference, check_differences, compare, noise_frames, structured_frames
 from fetalseg.model.checkpoint import load_checkpoint
 from fetalseg.model.yolact import Yolact, normalisation
 from fetalseg.model_file import METADATA_KEY, ModelFacts, file_digest
+from fetalseg.taxonomy import check_names
 
 __all__ = ["describe", "export_network", "export_onnx"]
 
@@ -57,7 +58,7 @@ def export_onnx(
         The differences between the network and the file as onnxruntime runs it, by kind of frame and output.
 
     Raises:
-        ModelFileError: the checkpoint can't be read.
+        ModelFileError: the checkpoint can't be read, or doesn't name its structures.
         EngineError: the file computes something else than the network; nothing was written.
     """
     network, training = load_checkpoint(checkpoint)
@@ -82,17 +83,21 @@ def describe(
 
     Args:
         network: any.
-        training: facts of a checkpoint; used are postprocess, training_data, licence and commit, where present.
+        training: facts of a checkpoint; used are structures (names in label order; the seventeen if absent),
+            postprocess, training_data, licence and commit, where present.
         candidates: n.
         name: the variant's if None.
         version: of the weights.
         weights_sha256: digest of the checkpoint.
+
+    Raises:
+        ModelFileError: the names of the structures are unusable, or not as many as the network tells apart.
     """
     variant, training = network.variant, training or {}
     return ModelFacts(
         name=name or variant.name,
         version=version,
-        structures=structure_names(),
+        structures=_structures(network, training),
         input=variant.input,
         candidates=candidates,
         prototypes=(variant.prototypes, *variant.prototype_shape),
@@ -105,6 +110,20 @@ def describe(
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
         commit=str(training.get("commit", "")),
     )
+
+
+def _structures(network: Yolact, training: dict[str, Any]) -> tuple[str, ...]:
+    names = tuple(training.get("structures", structure_names()))
+    try:
+        check_names(names)
+    except ValueError as error:
+        raise ModelFileError(f"the checkpoint's structures: {error}") from None
+    if len(names) != network.variant.structures:
+        raise ModelFileError(
+            f"the network tells {network.variant.structures} structures apart, the checkpoint names {len(names)}: "
+            f"{', '.join(names)}"
+        )
+    return names
 
 
 def export_network(network: Yolact, out: str | Path, facts: ModelFacts) -> list[Difference]:

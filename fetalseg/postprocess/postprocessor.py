@@ -8,9 +8,10 @@ import numpy.typing as npt
 from fetalseg.anatomy import STRUCTURES
 from fetalseg.candidates import Candidates
 from fetalseg.instances import Instances
-from fetalseg.postprocess.masks import assemble_masks, pixel_boxes
-from fetalseg.postprocess.nms import nms
+from fetalseg.postprocess.masks import assemble_masks, mask_regions
+from fetalseg.postprocess.nms import NmsResult, nms
 from fetalseg.postprocess.options import PostprocessOptions
+from fetalseg.postprocess.voting import vote_boxes
 from fetalseg.preprocess import FrameGeometry
 
 __all__ = ["Postprocessor"]
@@ -59,7 +60,7 @@ class Postprocessor:
             max_detections=max(1, candidates.scores.size),
             sigma=options.sigma,
         )
-        boxes = geometry.boxes_to_frame(candidates.boxes[0, found.indices])
+        boxes = geometry.boxes_to_frame(_boxes(candidates, found, options))
         keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         if options.single_structures:
             keep &= ~self._is_single[found.labels] | _is_first_of_label(found.labels, keep)
@@ -73,6 +74,7 @@ class Postprocessor:
             crops=crops,
             crop_boxes=crop_boxes,
             frame_shape=geometry.frame_shape,
+            structures=self.structures,
         )
 
     def _masks(
@@ -84,13 +86,22 @@ class Postprocessor:
         options: PostprocessOptions,
     ) -> tuple[npt.NDArray[np.int64], list[npt.NDArray[np.bool_]]]:
         """Crop boxes [N, 4] and crops; empty ones at the boxes' first corner where no masks are wanted."""
-        crop_boxes = pixel_boxes(boxes, geometry.frame_shape)
+        crop_boxes = mask_regions(boxes, (candidates.prototypes.shape[2], candidates.prototypes.shape[3]), geometry)
         if not options.masks:
             crop_boxes[:, 2:] = crop_boxes[:, :2]
             return crop_boxes, [np.empty((0, 0), np.bool_) for _ in crop_boxes]
         return crop_boxes, assemble_masks(
             candidates.prototypes[0], candidates.coefficients[0, rows], crop_boxes, geometry
         )
+
+
+def _boxes(candidates: Candidates, found: NmsResult, options: PostprocessOptions) -> npt.NDArray[np.float32]:
+    """Boxes [N, 4] of what was found, in pixels of the network's input."""
+    if options.box_voting is None:
+        return candidates.boxes[0, found.indices]
+    return vote_boxes(
+        candidates.boxes[0], candidates.scores[0], found.indices, found.labels, iou_threshold=options.box_voting
+    )
 
 
 def _is_first_of_label(labels: npt.NDArray[np.int64], eligible: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

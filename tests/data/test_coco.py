@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from fetalseg.anatomy import structure_names
 from fetalseg.data.coco import read_coco, write_subset
 from fetalseg.errors import DataError
 
@@ -44,6 +45,37 @@ def test_categories_are_told_by_name_whatever_their_ids(write_set, content):
     assert found.category_ids == {4: 70, 0: 10}
     assert [image.known for image in found.images] == [{0}, {0, 4}]
     assert found.images[0].annotations[0].label == 0
+
+
+def test_a_file_with_other_names_brings_its_own_structures_in_the_order_of_their_ids(write_set, content, caplog):
+    content["categories"] = [{"id": 70, "name": "cystic hygroma"}, {"id": 4, "name": "yolk_sac"}]
+    content["images"][0]["annotated_category_ids"] = [70]
+    content["annotations"] = content["annotations"][:1]
+    content["annotations"][0]["category_id"] = 70
+
+    found = read_coco(write_set(content))
+
+    assert found.structures == ("yolk_sac", "cystic hygroma")
+    assert found.category_ids == {0: 4, 1: 70}
+    assert [image.known for image in found.images] == [{1}, {0, 1}]
+    assert found.images[0].annotations[0].label == 1
+    assert not caplog.records
+
+
+def test_names_of_ours_keep_our_order_and_one_foreign_name_among_them_is_pointed_out(write_set, content, caplog):
+    assert read_coco(write_set(content)).structures == structure_names()
+    assert not caplog.records
+    content["categories"][0]["name"] = "crannium"
+    found = read_coco(write_set(content, "slip"))
+    assert found.structures == ("crannium", *structure_names()[1:])
+    assert "'crannium' is not among the 17 known structures, so the file's 17 categories" in caplog.text
+
+
+def test_an_annotation_that_is_not_listed_is_named_as_the_file_names_it(write_set, content):
+    content["categories"] = [{"id": 1, "name": "yolk sac"}, {"id": 6, "name": "cord"}, {"id": 4, "name": "cyst"}]
+    content["images"][0]["annotated_category_ids"] = [6]
+    with pytest.raises(DataError, match="annotation 1 is a yolk sac, which image 7 doesn't list"):
+        read_coco(write_set(content))
 
 
 def test_an_empty_list_means_that_nothing_is_known(write_set, content):
@@ -140,7 +172,9 @@ def _change(content, path, value):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("categories", 0, "name"), "skull", "category 1 is called 'skull'; known structures are cranium, "),
+        (("categories", 0, "name"), " skull", "name of a structure must be 1 to 64 printable characters, got ' skull'"),
+        (("categories", 0, "name"), 5, "name of a structure must be 1 to 64 printable characters, got 5"),
+        (("categories", 0, "id"), "1", "category id '1' is not an integer"),
         (("categories", 1, "name"), "cranium", r"category 2 \(cranium\) occurs twice"),
         (("categories", 1, "id"), 1, "category 1 .* occurs twice"),
         (("categories",), 3, "is not a COCO file: TypeError"),
