@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 
 import cv2
@@ -160,7 +160,7 @@ def _kept(
         mask = shape.mask & shown
         area = int(mask.sum())
         if area >= 12:
-            kept.append(Shape(shape.name, mask, shape.whole_px))
+            kept.append(replace(shape, mask=mask))
             faint = shape.name in _CONTRASTED and _contrast_db(mask, level, mm_per_px) < _SEEN_DB
             ignored.append(area < _SEEN_SHARE * shape.whole_px or faint)
     return kept, ignored

@@ -42,11 +42,13 @@ class Shape:
         name: the structure.
         mask: bool [H, W], what is seen of it.
         whole_px: its area with the parts outside of the frame, in pixels.
+        side: which one of a pair, 0 or 1; the same one in all frames of a cine.
     """
 
     name: str
     mask: npt.NDArray[np.bool_]
     whole_px: float
+    side: int = 0
 
 
 @dataclass(eq=False)
@@ -151,11 +153,12 @@ class Scene:
             covered = self.loss[y0:y1, x0:x1]
             np.maximum(covered, np.where(drawn > 0, np.float32(BONE * bone), np.float32(0)), out=covered)
 
-    def label(self, name: str, outline: Points, *, hides: bool = False) -> None:
+    def label(self, name: str, outline: Points, *, hides: bool = False, side: int = 0) -> None:
         """Labels what an outline (frame mm) encloses; `hides` takes it out of the masks drawn before."""
         if hides:
             self.hide(outline)
-        self.shapes.append(Shape(name, self._mask(outline), polygon_area(outline / self.sector.mm_per_px)))
+        area = polygon_area(outline / self.sector.mm_per_px)
+        self.shapes.append(Shape(name, self._mask(outline), area, side))
 
     def hide(self, outline: Points) -> None:
         """Takes what an outline (frame mm) encloses out of all masks labelled so far."""
@@ -208,9 +211,9 @@ class Painter:
         points = np.concatenate([curve, curve[:1]]) if closed else curve
         self.scene.line(self.pose.apply(points), level, width * self.pose.scale, power, bone, uneven)
 
-    def label(self, name: str, outline: Points, *, hides: bool = False) -> None:
-        """Labels what the outline encloses."""
-        self.scene.label(name, self.pose.apply(outline), hides=hides)
+    def label(self, name: str, outline: Points, *, hides: bool = False, side: int = 0) -> None:
+        """Labels what the outline encloses; `side` tells the two of a pair apart."""
+        self.scene.label(name, self.pose.apply(outline), hides=hides, side=side)
 
     def hide(self, outline: Points) -> None:
         """Takes what the outline encloses out of the masks labelled so far: something opaque lies there."""
