@@ -1,0 +1,147 @@
+"""The three structures of the profile: palate, nasal bone and nuchal translucency, in the neck view's millimetres."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fetalseg.phantom.examination import Examination
+from fetalseg.phantom.motion import Motion
+from fetalseg.phantom.scene import BLOOD, FLUID, Painter
+from fetalseg.phantom.shapes import Points, Pose, ellipse, resample, ribbon, shifted, smooth
+from fetalseg.phantom.surroundings import FLUID_DB
+
+__all__ = ["Band", "draw_band", "paint_nose", "paint_palate", "paint_translucency"]
+
+_MIDDLE_Y = 13.6  # of the translucency, at its deepest place
+_LINE_MM = 0.75  # what both bright lines together add to the mask
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """The translucency.
+
+    Attributes:
+        skin: the line of the skin along the back, from the occiput on, [N, 2].
+        depth: of the dark band inwards from the skin line, [N].
+        seen: the points between which the band is open.
+    """
+
+    skin: Points
+    depth: npt.NDArray[np.float64]
+    seen: slice
+
+
+def draw_band(thick: float, rng: np.random.Generator) -> Band:
+    """Skin of the back from the occiput to beyond the chest, and the band's depth at each of its points.
+
+    Args:
+        thick: of the translucency, mm.
+        rng: source of the draw.
+    """
+    base = _MIDDLE_Y + thick / 2 + 0.35
+    smile, tilt = abs(float(rng.normal(0.0, 0.5))), float(rng.normal(0.0, 0.025))
+    x = np.array([-11.0, -8.0, -4.0, 1.0, 6.0, 12.0, 20.0, 32.0, 54.0])
+    y = base + tilt * (x - 1.0) - smile * ((x - 1.0) / 14.0) ** 2 * np.where(x > 20, 20 / x, 1.0)
+    y[0] = 12.6 + 0.3 * thick
+    y[1] -= 0.35
+    skin = resample(smooth(np.stack([x, y], axis=1)), 0.35)
+    length = float(np.clip(rng.normal(18.5, 5.5), 9.5, 30.0))
+    start = float(np.clip(rng.normal(1.1, 3.4), -5.0, 9.0)) - length / 2
+    along = (skin[:, 0] - max(start, -10.5)) / length
+    inside = np.flatnonzero((along >= 0.0) & (along <= 1.0))
+    power = float(rng.uniform(0.3, 0.8))
+    shape = np.clip(np.sin(np.pi * np.clip(along, 0.0, 1.0)), 0.0, 1.0) ** power
+    return Band(skin, np.maximum(0.35, thick * shape), slice(int(inside[0]), int(inside[-1]) + 1))
+
+
+def paint_palate(painter: Painter, examination: Examination, rng: np.random.Generator, motion: Motion) -> None:
+    """A slanted bright bar that bends forwards at its upper end, a dark slit beside it and the bright jaw beyond.
+
+    Bar and forward limb together are as long as the palate and 0.64 of it high: the size of 813 real boxes.
+    """
+    length = examination.sizes["palate"] / (examination.sizes["ofd"] / 29.4)
+    half, high = length / 2, 0.5 * length * float(np.clip(rng.normal(0.60, 0.08), 0.42, 0.76))
+    bent = float(rng.uniform(0.0, 1.0)) if rng.random() < 0.75 else 1.0
+    thick = float(rng.uniform(1.0, 1.7))
+    x = half - thick / 3
+    y = high - thick / 2.4
+    knots = [(-x, y), (-0.35 * x, 0.25 * y), (bent * x, -0.85 * y), (x, -y + 0.2 * abs(float(rng.normal(0, 1.0))))]
+    if bent > 0.85:
+        knots.pop(2)
+    curve = smooth(knots)
+    level = float(rng.uniform(8, 17)) + examination.tissue_db["bone"]
+    fade = float(rng.uniform(2, 9))
+    # the other chance draws are made even when nothing is shown: a plane that drifts must not change the rest
+    slit, jaw, lower = float(rng.uniform(-34, -14)), float(rng.uniform(5, 17)), rng.random() < 0.35
+    taper = thick * (0.7 + 0.3 * np.sin(np.linspace(0.3, math.pi - 0.2, len(curve))))
+    shown = motion.shown(0.85)
+    if shown <= 0:
+        return
+    level += 20 * math.log10(shown)
+    bar = painter.at(Pose(0.0, 0.0, float(rng.normal(0.0, 0.04)), shown))
+    bar.tissue(ellipse(0.45 * x, 0.35 * y, 0.42 * x, 0.4 * y, -0.6), slit, loss=BLOOD, texture=3, blur=0.3)
+    bar.tissue(ellipse(-0.6 * x, -0.3 * y, 0.4 * x, 0.4 * y, -0.6), slit - 2, loss=BLOOD, texture=3, blur=0.4)
+    shape = ribbon(curve, taper)
+    bar.tissue(shape, level - 7, texture=3.5, blur=0.25)
+    cut = len(curve) * 2 // 3
+    bar.line(curve[:cut], level, 0.6 * thick, power=1.0, bone=0.2, uneven=3)
+    bar.line(curve[cut - 1 :], level - fade, 0.5 * thick, power=1.0, bone=0.2, uneven=3)
+    if lower:
+        bar.line(np.array([[-0.8 * x, y], [0.2 * x, y + 0.1]]), level - 5, 0.6, power=2)
+    mouth = ribbon(smooth([(1.05 * x, -0.1 * y), (1.1 * x, 0.6 * y), (0.7 * x, 1.5 * y)]), float(rng.uniform(0.9, 1.9)))
+    bar.tissue(mouth, jaw - 3, texture=3, blur=0.3)
+    bar.label("palate", shape)
+
+
+def paint_nose(painter: Painter, examination: Examination, rng: np.random.Generator, motion: Motion) -> None:
+    """Under the skin of the bridge and parallel to it the brighter bone; the tip is a third line, farther down.
+
+    The bone is absent in some fetuses, and the mask of a present one has the soft rim that annotators include.
+    """
+    scale = examination.sizes["ofd"] / 29.4
+    x, y = float(rng.normal(-1.1, 0.4)), float(rng.normal(-3.83, 0.33))
+    skin, tip = float(rng.uniform(6, 15)) + examination.tissue_db["line"], float(rng.uniform(4, 13))
+    level = float(rng.uniform(13, 21)) + examination.tissue_db["bone"]
+    turn, thick = float(rng.normal(0.0, 0.08)), float(rng.uniform(0.7, 0.95)) / scale
+    apart = float(rng.uniform(1.1, 1.7))
+    painter.line(smooth([(x - 1.5, y - apart), (x, y - apart + 0.1), (x + 1.5, y - apart - 0.3)]), skin, 0.45, power=3)
+    painter.line(np.array([[x + 1.7, y - 0.6], [x + 2.9, y - 0.3]]), tip, 0.6, power=2)
+    unseen = rng.random() < 0.12
+    shown = motion.shown(0.6)
+    if not examination.nasal_bone or unseen or shown <= 0:
+        return
+    half = examination.sizes["nasal_bone"] / scale / 2 * shown
+    curve = smooth([(-half, 0.04), (0.0, -0.04), (half, 0.04)])
+    bone = painter.at(Pose(x, y, turn))
+    bone.tissue(ribbon(curve * 0.9, 0.7 * thick), 1.0, blur=0.15)
+    bone.line(curve * 0.88, level + 20 * math.log10(shown), 0.55 * thick, power=4, bone=0.6, uneven=2)
+    bone.label("nasal_bone", ribbon(curve, thick))
+
+
+def paint_translucency(
+    painter: Painter, examination: Examination, band: Band, rng: np.random.Generator, motion: Motion
+) -> None:
+    """Skin line outside, line over the neck's tissue inside, black between; the mask takes half of each line."""
+    skin, depth = band.skin, band.depth
+    seen = band.seen
+    shown = motion.shown(0.9)
+    outer = skin.copy()
+    inner = skin - np.stack([np.zeros_like(depth), depth * max(shown, 0.05) + _LINE_MM], axis=1)
+    fluid = FLUID_DB if rng.random() < 0.6 else float(rng.uniform(-40, -24))
+    level = float(rng.uniform(8, 16)) + examination.tissue_db["line"]
+    weaker, thick = float(rng.uniform(0, 9)), float(rng.uniform(0.35, 0.65))
+    reach = rng.integers(-12, 10, size=2)
+    lines = shifted(outer, 0.0, -thick / 2), shifted(inner, 0.0, thick / 2)
+    dark = np.concatenate([outer[seen], inner[seen][::-1]])
+    if shown > 0:
+        painter.tissue(dark, fluid, loss=FLUID, texture=0.8, blur=0.1)
+    painter.line(lines[0], level - 12, thick, power=0, uneven=4)
+    painter.line(lines[0], level, thick, power=6, uneven=4)
+    begin, end = max(0, seen.start - 2 - int(reach[0])), seen.stop + 2 + int(reach[1])
+    painter.line(lines[1][begin:end], level - weaker, thick, power=6, uneven=4)
+    if shown > 0:
+        painter.label("nuchal_translucency", dark)
