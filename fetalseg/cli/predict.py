@@ -16,7 +16,6 @@ from typing import IO, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fetalseg.anatomy import STRUCTURES
 from fetalseg.cli.overlays import OverlayWriter
 from fetalseg.engines import ENGINES
 from fetalseg.errors import FetalsegError, FrameError, MissingExtraError
@@ -104,8 +103,8 @@ def record(frame: Frame, instances: Instances, *, source: str, masks: str = "pol
     found = []
     for i, label in enumerate(instances.labels.tolist()):
         entry: dict[str, Any] = {
-            "structure": STRUCTURES[label].name,
-            "structure_id": STRUCTURES[label].id,
+            "structure": instances.structures[label],
+            "structure_id": label + 1,
             "score": round(float(instances.scores[i]), 4),
             "box": [round(float(edge), 2) for edge in instances.boxes[i]],
             **encoded[i],
@@ -142,7 +141,7 @@ class _Tally:
         view = view_of(instances)
         self.frames += 1
         self.views["none" if view is None else view[0]] += 1
-        self.structures.update({STRUCTURES[label].name for label in instances.labels.tolist()})
+        self.structures.update(set(instances.names))
         self.times_ms.append(sum(instances.timing_ms.values()))
 
 
@@ -248,7 +247,7 @@ class _Job:
 
 def _line(frame: Frame, instances: Instances, source: Source) -> str:
     where = frame.source if source.length == 1 or isinstance(source, FolderSource) else f"{frame.source}[{frame.index}]"
-    names = [f"{STRUCTURES[i].name} {s:.2f}" for i, s in zip(instances.labels.tolist(), instances.scores, strict=True)]
+    names = [f"{name} {score:.2f}" for name, score in zip(instances.names, instances.scores, strict=True)]
     view = view_of(instances)
     shown = "no view" if view is None else f"{view[0]} view"
     return f"{where}: {shown}; {', '.join(names) or 'nothing found'}; {sum(instances.timing_ms.values()):.1f} ms"

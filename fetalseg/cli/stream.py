@@ -21,10 +21,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fetalseg.anatomy import STRUCTURES, structure
 from fetalseg.errors import MissingExtraError
 from fetalseg.frame import Frame
 from fetalseg.sources import open_source
+from fetalseg.taxonomy import describe
 
 __all__ = ["add_arguments", "client_module", "encoded_frames", "positive", "run", "stream_and_report", "summary"]
 
@@ -177,7 +177,8 @@ def second_line(second: int, figures: Any) -> Text:
     for word, count in (*sorted(figures.skipped.items()), ("dropped here", figures.dropped), ("late", figures.late)):
         if count:
             line.append(f"{word} {count}  ", style="yellow")
-    line.append(", ".join(_in_id_order(figures.structures)) or "nothing found", style="dim")
+    seen = [name for name in figures.model_structures if figures.structures[name]]
+    line.append(", ".join(seen) or "nothing found", style="dim")
     return line
 
 
@@ -200,13 +201,10 @@ def summary(figures: Any, *, title: str) -> Table:
         table.add_row("source too late", str(figures.late))
     if figures.views:
         table.add_row("views", ", ".join(f"{name} {count}" for name, count in figures.views.most_common()))
-    seen = [f"{structure(name).title} {figures.structures[name]}" for name in _in_id_order(figures.structures)]
-    table.add_row(f"structures seen ({len(seen)} of {len(STRUCTURES)})", ", ".join(seen) or "none")
+    known = describe(figures.model_structures)
+    seen = [f"{s.title} {figures.structures[s.name]}" for s in known if figures.structures[s.name]]
+    table.add_row(f"structures seen ({len(seen)} of {len(known)})", ", ".join(seen) or "none")
     return table
-
-
-def _in_id_order(names: Iterable[str]) -> list[str]:
-    return sorted(names, key=lambda name: structure(name).id)
 
 
 def positive(text: str) -> float:

@@ -1,6 +1,7 @@
 """A model's results on annotated frames, scored under this project's rules.
 
-- A structure without ground truth has no figure and is left out of the mean.
+- Structures of model and set are matched by name. One that the set doesn't have, or has no ground truth of, has no
+  figure and is left out of the mean; one that the model doesn't know is left out altogether, and named.
 - Partial labels: detections of a structure are dropped in frames where it isn't listed as annotated, after the cut
   at 100 detections a frame.
 - Boxes without masks: a structure is scored by mask in a frame only if every annotation of it there has a mask.
@@ -17,8 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fetalseg.anatomy import STRUCTURES
 from fetalseg.data.records import Annotation, CocoSet, ImageRecord
+from fetalseg.errors import DataError
 from fetalseg.evaluation.coco import (
     MAX_DETECTIONS,
     AveragePrecision,
@@ -67,7 +68,8 @@ class Evaluation:
     Attributes:
         box: mean over the structures with ground truth.
         mask: the same by mask; None in a set without masks.
-        structures: by name, all seventeen.
+        structures: by name, all that the model finds, in its order.
+        unknown: names that have ground truth in the set, and that the model doesn't find; not in any figure.
         frames: how many were scored.
         box_results: the scored detections in COCO's form, with the category ids of the file.
         mask_results: those scored by mask. They carry no bbox: pycocotools would take areas from it.
@@ -76,6 +78,7 @@ class Evaluation:
     box: AveragePrecision
     mask: AveragePrecision | None
     structures: dict[str, StructureResult]
+    unknown: tuple[str, ...]
     frames: int
     box_results: list[Record]
     mask_results: list[Record]
@@ -86,34 +89,52 @@ class Evaluator:
 
     Args:
         truth: the annotated frames.
+        structures: what the model finds, names in label order; those of the set if None.
+
+    Raises:
+        DataError: model and set have no structure in common.
     """
 
-    def __init__(self, truth: CocoSet) -> None:
-        self._category_ids = truth.category_ids
+    def __init__(self, truth: CocoSet, structures: tuple[str, ...] | None = None) -> None:
+        self.structures = truth.structures if structures is None else structures
+        self._unknown = _unknown_structures(truth, self.structures)
+        # All below goes by the model's labels.
+        self._label_in_set = {
+            label: truth.structures.index(n) for label, n in enumerate(self.structures) if n in truth.structures
+        }
+        self._category_ids = {
+            label: truth.category_ids[there]
+            for label, there in self._label_in_set.items()
+            if there in truth.category_ids
+        }
         self._has_masks = truth.has_masks
         self._frames: set[int] = set()
         self._box_truths: list[Record] = []
         self._box_results: list[Record] = []
         self._mask_truths: list[Record] = []
         self._mask_results: list[Record] = []
-        self._centre_hits: dict[int, list[bool]] = {structure.label: [] for structure in STRUCTURES}
-        self._dices: dict[int, list[float]] = {structure.label: [] for structure in STRUCTURES}
+        self._centre_hits: dict[int, list[bool]] = {label: [] for label in range(len(self.structures))}
+        self._dices: dict[int, list[float]] = {label: [] for label in range(len(self.structures))}
 
     def process(self, image: ImageRecord, instances: Instances) -> None:
         """Takes what was found in one frame.
 
         Raises:
-            ValueError: the frame came before, or the instances are of a frame of another size.
+            ValueError: the frame came before, or the instances are of a frame of another size or of other structures.
             DataError: a mask of the ground truth covers no pixel.
         """
         if image.id in self._frames:
             raise ValueError(f"image {image.id} was processed before")
         if instances.frame_shape != (image.height, image.width):
             raise ValueError(f"instances of a frame {instances.frame_shape}; expected {(image.height, image.width)}")
+        if instances.structures != self.structures:
+            raise ValueError(f"instances of {', '.join(instances.structures)}; expected {', '.join(self.structures)}")
         self._frames.add(image.id)
         kept = instances[np.argsort(-instances.scores, kind="stable")[:MAX_DETECTIONS]]
-        for label in sorted(image.known):
-            truths = [annotation for annotation in image.annotations if annotation.label == label]
+        for label, there in self._label_in_set.items():
+            if there not in image.known:
+                continue
+            truths = [annotation for annotation in image.annotations if annotation.label == there]
             found = kept[kept.labels == label]
             self._process_boxes(image, label, truths, found)
             if self._has_masks and all(annotation.segmentation is not None for annotation in truths):
@@ -124,11 +145,11 @@ class Evaluator:
         box = average_precision(self._box_truths, self._box_results, "bbox")
         mask = average_precision(self._mask_truths, self._mask_results, "segm")
         structures = {}
-        for structure in STRUCTURES:
-            category = self._category_ids.get(structure.label, -1)
+        for label, name in enumerate(self.structures):
+            category = self._category_ids.get(label, -1)
             box_figures = box.get(category, _NOTHING)
-            hits, dices = self._centre_hits[structure.label], self._dices[structure.label]
-            structures[structure.name] = StructureResult(
+            hits, dices = self._centre_hits[label], self._dices[label]
+            structures[name] = StructureResult(
                 support=box_figures.n,
                 frames=len(hits),
                 box=box_figures,
@@ -140,6 +161,7 @@ class Evaluator:
             box=mean_precision(box.values()),
             mask=mean_precision(mask.values()) if self._has_masks else None,
             structures=structures,
+            unknown=self._unknown,
             frames=len(self._frames),
             box_results=self._box_results,
             mask_results=self._mask_results,
@@ -182,13 +204,29 @@ def evaluate_model(
         track: wraps the frames as they are gone through, to show progress.
 
     Raises:
-        DataError: an image that can't be read, or a mask without a pixel.
+        DataError: an image that can't be read, a mask without a pixel, or no structure that model and set share.
         EngineError: the runtime failed.
     """
-    evaluator = Evaluator(truth)
+    evaluator = Evaluator(truth, segmenter.structures)
     for image in track(truth.images):
         evaluator.process(image, segmenter.segment(image.pixels(), options))
     return evaluator.evaluate()
+
+
+def _unknown_structures(truth: CocoSet, structures: tuple[str, ...]) -> tuple[str, ...]:
+    """Names with annotations that a model with these structures can't find.
+
+    Raises:
+        DataError: the set's categories are all of this kind.
+    """
+    names = [truth.structures[label] for label in sorted(truth.category_ids)]
+    if not set(names) & set(structures):
+        raise DataError(
+            f"{truth.path}: nothing to evaluate: the set has {', '.join(names) or 'no categories'}; "
+            f"the model finds {', '.join(structures)}"
+        )
+    annotated = {truth.structures[a.label] for image in truth.images for a in image.annotations}
+    return tuple(name for name in names if name in annotated and name not in structures)
 
 
 def _best(found: Instances) -> Instances:

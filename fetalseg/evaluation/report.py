@@ -47,6 +47,7 @@ def metrics(evaluation: Evaluation, run: dict[str, Any]) -> dict[str, Any]:
             }
             for name, result in evaluation.structures.items()
         },
+        "unknown_to_model": list(evaluation.unknown),
         "frames": evaluation.frames,
         **run,
     }
@@ -107,8 +108,13 @@ def table(evaluation: Evaluation) -> Table:
         n += f" ({evaluation.mask.n} by mask)"
     grid.add_row(n, "", *_cells(evaluation.box), *_cells(evaluation.mask), "", "", style="bold")
     without = sum(result.support == 0 for result in evaluation.structures.values())
+    remarks = []
     if without:
-        grid.caption = f"no ground truth in this set for {without} of {len(evaluation.structures)} structures"
+        remarks.append(f"no ground truth in this set for {without} of {len(evaluation.structures)} structures")
+    if evaluation.unknown:
+        remarks.append(f"in the set, but unknown to the model and not scored: {', '.join(evaluation.unknown)}")
+    if remarks:
+        grid.caption = "\n".join(remarks)
         grid.caption_justify = "left"
     return grid
 

@@ -52,8 +52,8 @@ class FoundStructure:
     """One instance of an answer.
 
     Attributes:
-        structure: name, as in `fetalseg.anatomy`.
-        structure_id: 1..17.
+        structure: name, one of the model's in `ready`.
+        structure_id: its place there, from 1 on.
         score: 0..1.
         box: x1, y1, x2, y2 in pixels of the frame.
         track_id: identity over time, or None.

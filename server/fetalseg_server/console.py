@@ -62,6 +62,7 @@ class Figures:
         structures: results in which each structure was seen.
         views: results by view.
         source: what the newest frame shows.
+        model_structures: names of all that the model finds, in id order.
     """
 
     elapsed_s: float = 0.0
@@ -74,6 +75,7 @@ class Figures:
     structures: Counter[str] = field(default_factory=Counter)
     views: Counter[str] = field(default_factory=Counter)
     source: str = ""
+    model_structures: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """All figures by name, ready for JSON."""
@@ -84,9 +86,11 @@ class Figures:
 class _Tally:
     """Counts into the second that runs and into the whole."""
 
-    def __init__(self) -> None:
+    def __init__(self, model_structures: tuple[str, ...]) -> None:
         self.started = self._second_started = time.monotonic()
-        self._spans = (Figures(), Figures())  # the second, the whole
+        self._model_structures = model_structures
+        # The second, the whole.
+        self._spans = (Figures(model_structures=model_structures), Figures(model_structures=model_structures))
         self._latencies_ms: tuple[list[float], list[float]] = ([], [])
 
     def sent(self, frame: EncodedFrame, *, dropped: bool, late: int) -> None:
@@ -115,7 +119,7 @@ class _Tally:
         second, whole = self._spans
         second.elapsed_s = now - self._second_started
         second.latency = Latency.of(self._latencies_ms[0])
-        self._spans = (Figures(source=second.source), whole)
+        self._spans = (Figures(source=second.source, model_structures=self._model_structures), whole)
         self._latencies_ms = ([], self._latencies_ms[1])
         self._second_started = now
         return second
@@ -163,7 +167,7 @@ async def run_console(
             await feeder.next()
         )  # before connecting: a source that can't be read shall not cost the server a session
         async with connect(url, token=token, options=options) as client:
-            tally = _Tally()
+            tally = _Tally(tuple(client.ready.model["structures"]))
             receiving = asyncio.create_task(_receive(client, tally))
             reporting = asyncio.create_task(_report(tally, on_second))
             pacing = asyncio.create_task(_pace(client, tally, feeder, first, fps, seconds))

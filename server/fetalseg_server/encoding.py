@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fetalseg.anatomy import STRUCTURES
 from fetalseg.instances import Instances
 from fetalseg.views import view_of
 from fetalseg_server.options import MaskWord
@@ -31,8 +30,8 @@ def result_body(instances: Instances, masks: MaskWord) -> str:
     view = None if found is None else {"name": found[0], "score": round(found[1], 4)}
     rows = [
         {
-            "structure": STRUCTURES[label].name,
-            "structure_id": STRUCTURES[label].id,
+            "structure": instances.structures[label],
+            "structure_id": label + 1,
             "score": round(score, 4),
             "box": [round(value, 2) for value in box],
             "track_id": track_id,

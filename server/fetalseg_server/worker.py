@@ -205,7 +205,7 @@ def _ms(duration_ns: int) -> float:
 def _load(settings: EngineSettings) -> Segmenter:
     """The model, run through every stage twice, so that the first real frame meets warm code."""
     segmenter = Segmenter.load(settings.model, settings.engine, precision=settings.precision, threads=settings.threads)
-    options = replace(segmenter.default_options, min_score=0.0, max_detections=17)
+    options = replace(segmenter.default_options, min_score=0.0, max_detections=len(segmenter.structures))
     for _ in range(2):
         instances = segmenter.segment(np.zeros(_WARM_UP_SHAPE, np.uint8), options)
         result_body(instances, "polygon")

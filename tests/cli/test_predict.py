@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from crafted_model import write_crafted_model
+from crafted_model import crafted_facts, write_crafted_model
 from PIL import Image
 
 from fetalseg.cli import main
@@ -119,6 +119,19 @@ def test_areas_come_in_mm2_where_the_spacing_is_known() -> None:
     assert instance["score"] == 0.5124
     assert entry["view"] == {"name": "neck", "score": 0.5124}
     assert (entry["timestamp_ms"], entry["index"], entry["spacing_mm"]) == (40.0, 1, (0.5, 0.25))
+
+
+def test_a_model_of_other_structures_is_reported_in_its_own_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("yolk sac", *(f"part {number}" for number in range(2, 18)))
+    model = write_crafted_model(tmp_path / "crafted.onnx", facts=crafted_facts(structures=names).to_json())
+    image, lines = still(tmp_path / "a.png"), tmp_path / "out.jsonl"
+    assert main(["predict", str(image), "--model", str(model), "--json", str(lines), "--save", str(tmp_path)]) == 0
+    (entry,) = lines_of(lines.read_text())
+    assert entry["view"] is None
+    assert [(found["structure"], found["structure_id"]) for found in entry["instances"]] == [("yolk sac", 1)]
+    assert "a.png: no view; yolk sac 0.90; " in capsys.readouterr().out
 
 
 def test_nothing_found_is_a_line_and_an_empty_list(

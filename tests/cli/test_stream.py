@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from crafted_model import write_crafted_model
+from crafted_model import crafted_facts, write_crafted_model
 from server.live import RunningServer, running
 
 from fetalseg.cli import main
@@ -48,6 +48,24 @@ def test_the_summary_counts_every_frame(
     output = capsys.readouterr().out
     assert "Cranium" in output
     assert "structures seen (1 of 17)" in output
+
+
+def test_structures_of_another_model_are_reported_by_its_own_names(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("yolk_sac", *(f"part {number}" for number in range(2, 18)))
+    facts = crafted_facts(structures=names)
+    model = write_crafted_model(folder.parent / "crafted.onnx", facts=facts.to_json())
+    figures = folder.parent / "figures.json"
+    with running(Settings(port=0, model=str(model), threads=1, drain_grace_s=0.0)) as live:
+        assert main(["stream", str(folder), live.url, "--fps", "10", "--json", str(figures)]) == 0
+    written = json.loads(figures.read_text())
+    assert written["structures"] == {"yolk_sac": written["answered"]}
+    assert written["views"] == {}
+    assert written["model_structures"] == list(names)
+    output = capsys.readouterr().out
+    assert "structures seen (1 of 17)" in output
+    assert f"Yolk sac {written['answered']}" in output
 
 
 def test_a_loop_lasts_as_long_as_asked_with_a_line_a_second(

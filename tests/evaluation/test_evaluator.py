@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,15 @@ def evaluate(*frames: tuple[ImageRecord, Instances], category_ids: dict[int, int
     evaluator = Evaluator(CocoSet(Path("instances.json"), "", "", ids, tuple(image for image, _ in frames)))
     for truth_image, instances in frames:
         evaluator.process(truth_image, instances)
+    return evaluator.evaluate()
+
+
+def scored(truth: CocoSet, model: tuple[str, ...], label: int) -> Evaluation:
+    """A model that finds HEAD in each frame, under one label."""
+    evaluator = Evaluator(truth, model)
+    for record in truth.images:
+        instances = replace(found(("cranium", 0.9, HEAD)), labels=np.array([label]), structures=model)
+        evaluator.process(record, instances)
     return evaluator.evaluate()
 
 
@@ -196,3 +206,59 @@ def test_an_empty_mask_names_its_annotation() -> None:
     broken = Annotation(77, 0, (10, 10, 50, 50), {"size": [HEIGHT, WIDTH], "counts": [HEIGHT * WIDTH]}, False)
     with pytest.raises(DataError, match="annotation 77"):
         evaluate((image(1, broken), found(("cranium", 0.9, HEAD))))
+
+
+OWN = ("yolk sac", "cord", "cyst")
+
+
+def own_set(*images: ImageRecord) -> CocoSet:
+    return CocoSet(Path("own.json"), "", "", {0: 70, 1: 4, 2: 5}, images, OWN)
+
+
+def test_a_taxonomy_of_its_own_is_scored_by_its_names_and_ids() -> None:
+    truth = own_set(ImageRecord(1, Path("1.png"), HEIGHT, WIDTH, frozenset({0, 1}), (annotation("cranium", HEAD),)))
+    result = scored(truth, OWN, 0)
+    assert list(result.structures) == list(OWN)
+    assert result.structures["yolk sac"].box.ap50 == pytest.approx(1)
+    assert [record["category_id"] for record in result.box_results] == [70]
+    assert result.unknown == ()
+
+
+def test_structures_are_matched_by_name_whatever_their_order() -> None:
+    truth = own_set(ImageRecord(1, Path("1.png"), HEIGHT, WIDTH, frozenset({0, 1, 2}), (annotation("cranium", HEAD),)))
+    # The model has another order, lacks the cyst, and finds a heart besides.
+    model = ("heart", "cord", "yolk sac")
+    right = scored(truth, model, 2)
+    assert list(right.structures) == list(model)
+    assert right.structures["yolk sac"].box.ap50 == pytest.approx(1)
+    wrong = scored(truth, model, 1)
+    assert wrong.structures["yolk sac"].box.ap50 == 0
+    # A heart is not labelled in this set: finding one is neither right nor wrong.
+    other = scored(truth, model, 0)
+    assert other.structures["heart"].support == 0
+    assert other.box_results == []
+
+
+def test_what_the_model_does_not_know_is_named_and_not_scored() -> None:
+    cyst = Annotation(2, 2, (70, 70, 20, 20), None, False)
+    record = ImageRecord(1, Path("1.png"), HEIGHT, WIDTH, frozenset({0, 2}), (annotation("cranium", HEAD), cyst))
+    result = scored(own_set(record), ("yolk sac", "cord"), 0)
+    assert result.unknown == ("cyst",)
+    assert (result.box.ap50, result.box.n) == (pytest.approx(1), 1)
+
+
+def test_a_model_that_shares_no_structure_with_the_set_is_refused() -> None:
+    with pytest.raises(DataError, match=r"own.json: nothing to evaluate: the set has yolk sac, cord, cyst; the model "):
+        Evaluator(own_set(image(1)), structure_names())
+
+
+def test_a_subset_of_the_seventeen_and_a_model_without_any_of_them_share_nothing() -> None:
+    truth = CocoSet(Path("nt.json"), "", "", {5: 6}, (image(1),))
+    with pytest.raises(DataError, match="the set has nuchal_translucency; the model finds cranium, yolk sac"):
+        Evaluator(truth, ("cranium", "yolk sac"))
+
+
+def test_instances_of_other_structures_than_announced_are_refused() -> None:
+    evaluator = Evaluator(own_set(image(1)), OWN)
+    with pytest.raises(ValueError, match=r"instances of cranium, .*; expected yolk sac, cord, cyst"):
+        evaluator.process(image(1), found(("cranium", 0.9, HEAD)))

@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from crafted_model import crafted_facts, write_crafted_model
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -24,6 +25,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
 
 from fetalseg.anatomy import STRUCTURES, VIEWS
+from fetalseg.taxonomy import describe
 from fetalseg_server.app import STATIC
 from fetalseg_server.settings import Settings
 from server.live import RunningServer, running
@@ -247,6 +249,33 @@ def test_the_camera_is_streamed(browser: WebDriver, server: RunningServer) -> No
         counts = viewer.wait(lambda s: s["source"] != "Built-in cine (synthetic)", "the camera")["counts"]
         answered = counts["results"] + counts["skipped"]
         viewer.wait(lambda s: s["counts"]["results"] + s["counts"]["skipped"] > answered + 5, "frames of the camera")
+
+
+@needs_browser
+def test_the_legend_lists_the_structures_of_the_model(
+    browser: WebDriver, crafted_settings: Settings, tmp_path: Path
+) -> None:
+    names = ("yolk_sac", "heart", *(f"part {number}" for number in range(3, 18)))
+    model = write_crafted_model(tmp_path / "crafted.onnx", facts=crafted_facts(structures=names).to_json())
+    with running(replace(crafted_settings, model=str(model))) as other, opened(browser, other.http) as viewer:
+        state = viewer.wait(has_contours, "contours")
+        assert state["overlay"][0]["structure"] == "yolk_sac"
+        assert state["frame"]["view"] is None
+        rows = browser.find_elements(By.CSS_SELECTOR, "#legend [data-structure]")
+        shown = {
+            str(row.get_attribute("data-structure")): (
+                row.find_element(By.CLASS_NAME, "name").text,
+                browser.execute_script("return arguments[0].style.getPropertyValue('--color')", row),
+            )
+            for row in rows
+        }
+        expected = {s.name: (s.title, "rgba({}, {}, {}, 1)".format(*s.color)) for s in describe(names)}
+        assert shown == expected
+        # The heart belongs to a view, all else to none; and names of views without structures are left out.
+        assert [heading.text for heading in browser.find_elements(By.CSS_SELECTOR, "#legend h3")] == ["Thorax", "Other"]
+        browser.find_element(By.CSS_SELECTOR, "[data-structure=yolk_sac] input").click()
+        assert viewer.state()["overlay"][0]["drawn"] is False
+        assert viewer.complaints() == []
 
 
 @needs_browser

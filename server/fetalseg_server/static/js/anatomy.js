@@ -1,11 +1,12 @@
 /**
- * The seventeen structures and six views, as `fetalseg/anatomy.py` has them (a test compares the two tables).
+ * The seventeen structures and six views, as `fetalseg/anatomy.py` has them (a test compares the two tables), and how
+ * structures of other models are shown, as `fetalseg/taxonomy.py` does it.
  *
  * @typedef {object} Structure
- * @property {number} id 1..17
+ * @property {number} id place in the model's list, from 1 on
  * @property {string} name word used in messages
  * @property {string} title words for the screen
- * @property {string} group view in which the legend lists it
+ * @property {string} group view in which the legend lists it; "" of a structure that is not among the seventeen
  * @property {[number, number, number]} color RGB 0..255
  */
 
@@ -42,12 +43,26 @@ export const VIEW_TITLES = Object.freeze({
 
 const BY_NAME = new Map(STRUCTURES.map((structure) => [structure.name, structure]));
 
+/** Ten colours, in the order of the seventeen. */
+const PALETTE = [...new Map(STRUCTURES.map(({ color }) => [color.join(), color])).values()];
+
 /**
- * @param {string} name
- * @returns {Structure} the structure, or a grey stand-in for a name that this viewer does not know
+ * @param {string[]} names of a model's structures, in the order of their ids
+ * @returns {Structure[]} a name of ours keeps its title and colour; any other takes the next colour that none of those has
  */
-export function structureNamed(name) {
-  return BY_NAME.get(name) ?? { id: 0, name, title: name.replaceAll("_", " "), group: "", color: [170, 178, 189] };
+export function describe(names) {
+  const taken = new Set(names.map((name) => BY_NAME.get(name)?.color.join()));
+  const left = PALETTE.filter((color) => !taken.has(color.join()));
+  const free = left.length ? left : PALETTE;
+  let others = 0;
+  return names.map((name, index) => {
+    const known = BY_NAME.get(name);
+    if (known) return { ...known, id: index + 1 };
+    const words = name.replaceAll("_", " ");
+    const color = free[others % free.length];
+    others += 1;
+    return { id: index + 1, name, title: words.slice(0, 1).toUpperCase() + words.slice(1), group: "", color };
+  });
 }
 
 /**

@@ -111,6 +111,11 @@ function visibleInstances() {
   return instances.filter((instance) => instance.score >= settings.threshold && legend.shows(instance.structure));
 }
 
+/** @returns {import("./overlay.js").Look} */
+function look() {
+  return { ...settings, structureNamed: (name) => legend.structureNamed(name) };
+}
+
 /** Draws with the display's next refresh: a slow computer then leaves frames out instead of falling behind. */
 function renderSoon() {
   if (renderDue) return;
@@ -136,7 +141,7 @@ function render() {
   if (shown) {
     const area = fit(shown.picture.bitmap, width, height);
     drawPicture(context, shown.picture.bitmap, area);
-    drawInstances(context, visibleInstances(), area, shown.scale * area.scale, settings);
+    drawInstances(context, visibleInstances(), area, shown.scale * area.scale, look());
   }
   const found = (shown?.instances ?? []).filter((instance) => instance.score >= settings.threshold);
   legend.update(found);
@@ -199,6 +204,7 @@ function connectionChanged(state, words) {
   setText("model", ready ? `${ready.model.name} ${ready.model.version} · ${ready.engine} · ${ready.model.input[1]}×${ready.model.input[0]}` : "");
   element("model").title = ready ? `SHA-256 ${ready.model.sha256}` : "";
   if (state === "ready") {
+    legend.list(ready.model.structures);
     lastResultAt = performance.now();
     hush();
   } else if (state === "failed") {
@@ -269,7 +275,7 @@ function toggleFreeze() {
 
 function takeScreenshot() {
   if (!shown) return;
-  saveScreenshot(shown.picture.bitmap, visibleInstances(), shown.scale, settings, session.ready?.model.name ?? "");
+  saveScreenshot(shown.picture.bitmap, visibleInstances(), shown.scale, look(), session.ready?.model.name ?? "");
 }
 
 function toggleFullscreen() {

@@ -1,9 +1,12 @@
 /** The list of structures: colour, name, score in the frame on screen, on or off. */
-import { STRUCTURES, VIEW_TITLES, cssColor } from "./anatomy.js";
+import { STRUCTURES, VIEW_TITLES, cssColor, describe } from "./anatomy.js";
 
 export class Legend {
   /** @type {Map<string, {row: HTMLElement, box: HTMLInputElement, score: HTMLElement}>} */
   #rows = new Map();
+  /** @type {Map<string, import("./anatomy.js").Structure>} */
+  #structures = new Map();
+  #parent;
   #onChange;
 
   /**
@@ -11,14 +14,39 @@ export class Legend {
    * @param {() => void} onChange called when a structure is switched on or off
    */
   constructor(parent, onChange) {
+    this.#parent = parent;
     this.#onChange = onChange;
-    for (const [group, title] of Object.entries(VIEW_TITLES)) {
+    this.list(STRUCTURES.map(({ name }) => name));
+  }
+
+  /**
+   * Lists the structures of a model; what was switched off stays so while the model has the same structures.
+   *
+   * @param {string[]} names in the order of their ids
+   */
+  list(names) {
+    if (names.join("\n") === [...this.#structures.keys()].join("\n")) return;
+    this.#structures = new Map(describe(names).map((structure) => [structure.name, structure]));
+    this.#rows.clear();
+    this.#parent.replaceChildren();
+    for (const [group, title] of [...Object.entries(VIEW_TITLES), ["", "Other"]]) {
+      const members = [...this.#structures.values()].filter((structure) => structure.group === group);
+      if (members.length === 0) continue;
       const section = document.createElement("section");
       const heading = document.createElement("h3");
       heading.textContent = title;
-      section.append(heading, ...STRUCTURES.filter((s) => s.group === group).map((s) => this.#makeRow(s)));
-      parent.append(section);
+      heading.hidden = members.length === this.#structures.size; // the panel's own heading says it
+      section.append(heading, ...members.map((structure) => this.#makeRow(structure)));
+      this.#parent.append(section);
     }
+  }
+
+  /**
+   * @param {string} name
+   * @returns {import("./anatomy.js").Structure} how it is shown; a grey stand-in for one that isn't in the list
+   */
+  structureNamed(name) {
+    return this.#structures.get(name) ?? { id: 0, name, title: name, group: "", color: [170, 178, 189] };
   }
 
   /**

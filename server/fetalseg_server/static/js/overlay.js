@@ -12,10 +12,11 @@
  * @property {number} opacity 0..1 of everything drawn over the frame
  * @property {boolean} contours
  * @property {boolean} labels
+ * @property {(name: string) => import("./anatomy.js").Structure} structureNamed title and colour of a structure
  *
  * @typedef {{x: number, y: number, width: number, height: number}} Rectangle
  */
-import { cssColor, structureNamed } from "./anatomy.js";
+import { cssColor } from "./anatomy.js";
 
 const FILL_SHARE = 0.22; // fill opacity for a full overlay: the speckle beneath stays readable
 const TAG_HEIGHT = 20; // CSS px, as all measures below
@@ -65,12 +66,12 @@ export function drawInstances(context, instances, area, scale, look) {
   context.rect(area.x, area.y, area.width, area.height);
   context.clip();
   const byArea = [...instances].sort((a, b) => boxArea(b) - boxArea(a)); // small structures end up on top
-  if (look.contours) for (const instance of byArea) drawContour(context, instance, area, scale, look.opacity);
-  if (look.labels) drawTags(context, byArea, area, scale);
+  if (look.contours) for (const instance of byArea) drawContour(context, instance, area, scale, look);
+  if (look.labels) drawTags(context, byArea, area, scale, look);
   context.restore();
 }
 
-function drawContour(context, instance, area, scale, opacity) {
+function drawContour(context, instance, area, scale, look) {
   const path = new Path2D();
   for (const ring of instance.polygon ?? []) {
     for (let i = 0; i < ring.length; i += 2) {
@@ -81,8 +82,8 @@ function drawContour(context, instance, area, scale, opacity) {
     }
     path.closePath();
   }
-  const structure = structureNamed(instance.structure);
-  context.globalAlpha = opacity;
+  const structure = look.structureNamed(instance.structure);
+  context.globalAlpha = look.opacity;
   context.fillStyle = cssColor(structure, FILL_SHARE);
   context.fill(path);
   context.lineJoin = "round";
@@ -95,7 +96,7 @@ function drawContour(context, instance, area, scale, opacity) {
   context.globalAlpha = 1;
 }
 
-function drawTags(context, instances, area, scale) {
+function drawTags(context, instances, area, scale, look) {
   context.font = `600 ${area.width < NARROW ? 11 : 12}px ${TAG_FONT}`;
   context.textBaseline = "middle";
   const boxes = new Map(instances.map((instance) => [instance, boxOnCanvas(instance, area, scale)]));
@@ -105,7 +106,7 @@ function drawTags(context, instances, area, scale) {
   // By structure and place, so that the order in which tags claim their room is the same from frame to frame.
   const order = [...instances].sort((a, b) => a.structure.localeCompare(b.structure) || a.box[0] - b.box[0]);
   for (const instance of order) {
-    const structure = structureNamed(instance.structure);
+    const structure = look.structureNamed(instance.structure);
     const track = instance.track_id == null ? "" : ` #${instance.track_id}`;
     const text = `${structure.title}${track}  ${Math.round(instance.score * 100)} %`;
     const width = context.measureText(text).width + 20;
