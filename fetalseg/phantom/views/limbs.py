@@ -9,14 +9,23 @@ import numpy as np
 
 from fetalseg.phantom.examination import Examination, Sizes
 from fetalseg.phantom.scene import MUSCLE, Painter
-from fetalseg.phantom.shapes import Points, Pose, blob, capsule, ellipse, smooth
+from fetalseg.phantom.shapes import Points, Pose, blob, smooth
+from fetalseg.phantom.views.hands_and_feet import paint_foot, paint_hand
 
-__all__ = ["ARM", "LEG", "Limb", "paint_limb"]
+__all__ = ["ARM", "LEG", "Limb", "joints", "paint_limb"]
 
 ARM = ("upper_arm", "forearm", "hand")
 LEG = ("thigh", "calf", "foot")
 
-_BONES = {"upper_arm": 1, "forearm": 2, "thigh": 1, "calf": 2}
+# Half widths at the root, a quarter, 60 % and the end of a segment, in its largest width: (front, back). The thigh
+# tapers to the knee, the calf's muscle lies behind its upper half, the forearm tapers to the wrist.
+_PROFILES = {
+    "thigh": ((0.52, 0.50, 0.42, 0.36), (0.52, 0.52, 0.44, 0.36)),
+    "calf": ((0.36, 0.34, 0.30, 0.25), (0.36, 0.62, 0.44, 0.26)),
+    "upper_arm": ((0.50, 0.50, 0.44, 0.40), (0.50, 0.46, 0.44, 0.40)),
+    "forearm": ((0.42, 0.50, 0.40, 0.29), (0.42, 0.46, 0.36, 0.29)),
+}
+_PAIRED_BONES = {"calf": True, "forearm": True, "thigh": False, "upper_arm": False}
 
 
 @dataclass(frozen=True)
@@ -26,14 +35,34 @@ class Limb:
     Attributes:
         segments: names, neighbours in `ARM` or `LEG`.
         turns: radians at the start of each segment against the one before.
+        front: 1 or -1: the side (positive or negative y) to which the limb's front and the toes look.
     """
 
     segments: tuple[str, ...]
     turns: tuple[float, ...]
+    front: int = 1
+
+
+def joints(limb: Limb, sizes: Sizes) -> tuple[Pose, ...]:
+    """Where each segment begins and how it is turned, and the end of the last one; in mm of the limb."""
+    joint = Pose()
+    poses: list[Pose] = []
+    for name, turn in zip(limb.segments, limb.turns, strict=True):
+        here = Pose(joint.x, joint.y, joint.turn + turn)
+        poses.append(here)
+        end = here.apply(np.array([[sizes[name] * 0.97, 0.0]]))[0]
+        joint = Pose(float(end[0]), float(end[1]), here.turn)
+    return (*poses, joint)
 
 
 def paint_limb(
-    painter: Painter, limb: Limb, examination: Examination, rng: np.random.Generator, *, labelled: bool = True
+    painter: Painter,
+    limb: Limb,
+    examination: Examination,
+    rng: np.random.Generator,
+    *,
+    labelled: bool = True,
+    side: int = 0,
 ) -> None:
     """Draws a limb whose first joint is the origin and whose first segment points along x.
 
@@ -43,127 +72,56 @@ def paint_limb(
         examination: sizes and levels.
         rng: source of the irregularities.
         labelled: whether the segments get masks; else they are only noted as seen.
+        side: which limb of the pair, 0 or 1.
     """
-    joint = Pose()
-    poses: list[tuple[str, Pose]] = []
-    for name, turn in zip(limb.segments, limb.turns, strict=True):
-        here = Pose(joint.x, joint.y, joint.turn + turn)
-        poses.append((name, here))
-        end = here.apply(np.array([[examination.sizes[name] * 0.97, 0.0]]))[0]
-        joint = Pose(float(end[0]), float(end[1]), here.turn)
+    level = float(rng.uniform(-7, -1)) + examination.tissue_db["organ"]
+    poses = list(zip(limb.segments, joints(limb, examination.sizes), strict=False))
     # the outermost segment is drawn first, so that at a joint the thicker segment covers the thinner one
     for name, pose in reversed(poses):
-        _paint_segment(painter.at(pose), name, examination, rng, labelled)
+        here = painter.at(pose)
+        if name == "hand":
+            outline = paint_hand(here, examination, rng, level)
+        elif name == "foot":
+            outline = paint_foot(here, examination, rng, level, limb.front)
+        else:
+            outline = _paint_segment(here, name, examination, rng, level, limb.front)
+        if labelled:
+            here.label(name, outline, hides=True, side=side)
+        else:
+            here.see(name)
 
 
 def _paint_segment(
-    painter: Painter, name: str, examination: Examination, rng: np.random.Generator, labelled: bool
-) -> None:
-    sizes = examination.sizes
-    if name == "hand":
-        outline = _hand(painter, examination, rng)
-    elif name == "foot":
-        outline = _foot(painter, examination, rng)
-    else:
-        length, width = sizes[name], sizes[f"{name}_width"]
-        taper = 0.78 if name in ("calf", "forearm") else 0.9
-        outline = blob(capsule(length, width, width * taper, 0.12 * width), rng, 0.05)
-        _flesh(painter, outline, examination, rng)
-        _bones(painter, name, sizes, rng, examination)
-    if labelled:
-        painter.label(name, outline, hides=True)
-    else:
-        painter.see(name)
+    painter: Painter, name: str, examination: Examination, rng: np.random.Generator, level: float, front: int
+) -> Points:
+    outline = blob(_segment(name, examination.sizes, front), rng, 0.03)
+    painter.tissue(outline, level, loss=MUSCLE, texture=2.6, blur=0.12)
+    painter.line(outline, 9.0 + examination.tissue_db["line"], 0.35, power=3, uneven=3.5, closed=True)
+    _bones(painter, name, examination, rng)
+    return outline
 
 
-def _flesh(painter: Painter, outline: Points, examination: Examination, rng: np.random.Generator) -> None:
-    level = float(rng.uniform(-6, -1)) + examination.tissue_db["organ"]
-    painter.tissue(outline, level, loss=MUSCLE, texture=2.4, blur=0.12)
-    painter.line(outline, 11.0 + examination.tissue_db["line"], 0.5, power=3, closed=True)
-
-
-def _bones(painter: Painter, name: str, sizes: Sizes, rng: np.random.Generator, examination: Examination) -> None:
+def _segment(name: str, sizes: Sizes, front: int) -> Points:
+    """Outline of a long segment from joint to joint, with round ends; its front lies at y of the sign of `front`."""
     length, width = sizes[name], sizes[f"{name}_width"]
-    level = 19.0 + examination.tissue_db["bone"]
-    rows = (0.0,) if _BONES[name] == 1 else (-0.17 * width, 0.17 * width)
-    for y in rows:
-        reach = float(rng.uniform(0.36, 0.42)) * length
-        x = np.linspace(-reach, reach, 9) + length / 2
-        bow = y + float(rng.normal(0, 0.03)) * width * np.cos(np.linspace(-1.5, 1.5, 9))
-        painter.line(np.stack([x, bow], axis=1), level, float(rng.uniform(0.7, 1.1)), power=4, bone=0.8)
+    at = (0.0, 0.25, 0.6, 1.0)
+    ahead, behind = ([half * width for half in side] for side in _PROFILES[name])
+    knots = [(-0.22 * width, 0.0), *((t * length, half) for t, half in zip(at, ahead, strict=True))]
+    knots += [(length + 0.16 * width, 0.0)]
+    knots += [(t * length, -half) for t, half in zip(at[::-1], behind[::-1], strict=True)]
+    return smooth(knots, closed=True, per_span=5) * (1.0, front)
 
 
-def _hand(painter: Painter, examination: Examination, rng: np.random.Generator) -> Points:
-    """A palm with fingers, or a fist; its outline from wrist to fingertips."""
-    length, width = examination.sizes["hand"], examination.sizes["hand_width"]
-    if rng.random() < 0.3:
-        outline = ellipse(0.38 * length, 0.0, 0.40 * length, 0.48 * width)
-        _flesh(painter, outline, examination, rng)
-        for y in np.linspace(-0.28, 0.28, 3) * width:
-            painter.line(np.array([[0.3 * length, y], [0.55 * length, y]]), 14.0, 0.6, power=2, bone=0.3)
-        return outline
-    fingers = int(rng.integers(3, 6))
-    spread = float(rng.uniform(0.5, 1.0))
-    parts: list[tuple[Points, Pose, float]] = []
-    for index in range(fingers):
-        place = (index / (fingers - 1)) - 0.5
-        reach = length * (0.5 - 0.16 * abs(place) * 2) * float(rng.uniform(0.9, 1.05))
-        pose = Pose(0.48 * length, place * width * 0.8, place * spread)
-        parts.append((capsule(reach, 1.1, 0.85), pose, reach))
-    knots = [(0.0, -0.26), (0.3, -0.46), (0.55, -0.46), (0.55, 0.46), (0.3, 0.46), (0.0, 0.26)]
-    palm = smooth(knots, closed=True, per_span=5) * (length, width)
-    for outline, pose, reach in parts:
-        finger = painter.at(pose)
-        _flesh(finger, outline, examination, rng)
-        finger.line(np.array([[0.0, 0.0], [0.75 * reach, 0.0]]), 13.0, 0.5, power=2, bone=0.2)
-    _flesh(painter, palm, examination, rng)
-    for index in range(fingers):
-        y = ((index / (fingers - 1)) - 0.5) * width * 0.7
-        painter.line(np.array([[0.15 * length, y * 0.6], [0.48 * length, y]]), 13.0, 0.5, power=2, bone=0.3)
-    return _hand_outline(parts, width)
-
-
-def _hand_outline(parts: list[tuple[Points, Pose, float]], width: float) -> Points:
-    """The palm's edge and round the fingertips, down between the fingers for a third of their length."""
-    knots: list[Points] = [np.array([[0.0, -0.26 * width]])]
-    for index, (_, pose, reach) in enumerate(parts):
-        side = np.array([[0.1 * reach, -0.55], [0.95 * reach, -0.45], [reach + 0.3, 0.0], [0.95 * reach, 0.45]])
-        knots.append(pose.apply(side))
-        if index + 1 < len(parts):
-            following = parts[index + 1]
-            web = (
-                pose.apply(np.array([[0.3 * reach, 0.5]])) + following[1].apply(np.array([[0.3 * following[2], -0.5]]))
-            ) / 2
-            knots.append(web)
-        else:
-            knots.append(pose.apply(np.array([[0.1 * reach, 0.55]])))
-    knots.append(np.array([[0.0, 0.26 * width]]))
-    return np.concatenate(knots)
-
-
-def _foot(painter: Painter, examination: Examination, rng: np.random.Generator) -> Points:
-    """Seen from the side a boot, from below an oval with toes; the heel lies near the origin."""
-    length, width = examination.sizes["foot"], examination.sizes["foot_width"]
-    if rng.random() < 0.55:
-        side = 1.0 if rng.random() < 0.5 else -1.0
-        knots = [(-0.4, -0.42), (0.45, -0.42), (0.62, 0.0), (0.95, 0.52), (1.25, 0.78), (1.32, 1.0), (1.05, 1.08)]
-        knots += [(0.5, 1.0), (0.0, 1.02), (-0.42, 0.98), (-0.58, 0.65), (-0.5, 0.2)]
-        shape = smooth(knots, closed=True, per_span=5)
-        span = shape[:, 0].max() - shape[:, 0].min()
-        boot = shape * (length / span, 0.72 * width)
-        # the sole lies across the calf: turned so that x of the boot runs along the sole
-        boot = Pose(0.35 * width, 0.0, side * -math.pi / 2 * float(rng.uniform(0.75, 1.0))).apply(boot * (1.0, side))
-        _flesh(painter, boot, examination, rng)
-        centre = boot.mean(axis=0)
-        painter.line(centre + (boot[::3] - centre) * 0.35, 14.0, 0.7, power=2, bone=0.4)
-        return boot
-    knots = [(-0.1, -0.3), (0.2, -0.36), (0.6, -0.46), (0.95, -0.52), (1.13, -0.35), (1.13, 0.3), (0.95, 0.48)]
-    knots += [(0.55, 0.36), (0.2, 0.3), (-0.1, 0.3), (-0.2, 0.0)]
-    sole = smooth(knots, closed=True, per_span=5) * (length / 1.35, width)
-    for y in np.linspace(-0.38, 0.38, 5) * width:
-        toe = ellipse(0.76 * length, float(y), 0.09 * length, 0.11 * width)
-        _flesh(painter, toe, examination, rng)
-    _flesh(painter, sole, examination, rng)
-    for y in np.linspace(-0.3, 0.3, 5) * width:
-        painter.line(np.array([[0.3 * length, 0.5 * y], [0.68 * length, y]]), 13.0, 0.5, power=2, bone=0.3)
-    return sole
+def _bones(painter: Painter, name: str, examination: Examination, rng: np.random.Generator) -> None:
+    """The ossified shaft: one bright line, or two in calf and forearm, with dim cartilage at both ends."""
+    length, width = examination.sizes[name], examination.sizes[f"{name}_width"]
+    level = 18.0 + examination.tissue_db["bone"]
+    rows = (-0.16 * width, 0.15 * width) if _PAIRED_BONES[name] else (float(rng.normal(0.0, 0.04)) * width,)
+    thick, weaker = float(rng.uniform(0.5, 0.85)), float(rng.uniform(0, 6))
+    for number, y in enumerate(rows):
+        reach = float(rng.uniform(0.35, 0.41)) * length * (0.93 if number else 1.0)
+        x = np.linspace(-reach, reach, 11)
+        bow = y + float(rng.normal(0, 0.04)) * width * np.cos(math.pi / 2 * x / reach)
+        shaft = np.stack([x + length / 2, bow], axis=1)
+        painter.line(shaft, level - 12, thick, power=0, uneven=3)
+        painter.line(shaft, level - number * weaker, thick, power=3, bone=0.7, uneven=3)
