@@ -24,8 +24,10 @@ def crafted_candidates() -> Candidates:
     boxes = np.zeros((1, 4, 4), np.float32)
     boxes[0, 0] = 8, 4, 24, 20
     coefficients = np.zeros((1, 4, 2), np.float32)
-    coefficients[0, 0] = 1, 0
-    prototypes = np.full((1, 2, 6, 8), 5, np.float32)
+    coefficients[0, 0] = 1, -1
+    prototypes = np.zeros((1, 2, 6, 8), np.float32)
+    prototypes[0, 0, 1:5, 2:6] = 5
+    prototypes[0, 1] = 5 - prototypes[0, 0]
     return Candidates(scores, boxes, coefficients, prototypes)
 
 

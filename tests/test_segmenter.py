@@ -53,9 +53,12 @@ def test_what_the_network_finds_arrives_in_frame_pixels(
     assert instances.scores == pytest.approx([0.9])
     assert instances.boxes == pytest.approx(np.array([box]))
     x1, y1, x2, y2 = box
-    expected = np.zeros(frame_shape, np.bool_)
-    expected[y1:y2, x1:x2] = True
-    assert np.array_equal(instances.masks[0], expected)
+    mask = instances.masks[0].copy()
+    # Interpolation rounds the corners off by up to 3 px.
+    assert mask[y1 + 3 : y2 - 3, x1:x2].all()
+    assert mask[y1:y2, x1 + 3 : x2 - 3].all()
+    mask[y1:y2, x1:x2] = False
+    assert not mask.any()
 
 
 def test_a_frame_and_its_pixels_give_the_same(crafted: Segmenter) -> None:

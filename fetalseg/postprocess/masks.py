@@ -10,7 +10,10 @@ prototypes' grid to the frame's. Conventions:
   384x288 input, logits have the better edge only if they rise as fast inside as they fall outside (IoU of a line of
   12 px in a frame of 1024x768: 0.97 against 0.95); where one side is steeper, and lines are learnt with less
   confidence than background, they lose more (0.84 against 0.89, of 5 px 0.60 against 0.74).
-- A frame pixel belongs to the mask if its centre lies inside the box and its probability is above 0.5.
+- A frame pixel belongs to the mask if its probability is above 0.5 and its centre lies inside the box widened by one
+  prototype pixel on each side, as in the public code and in training: a box is a guess too, and where it is a pixel
+  short it need not cut a mask that is right (fetalseg-s: mask AP75 of synthetic frames 0.509 against 0.491, mask AP of
+  real crania 0.922 against 0.913).
 """
 
 from __future__ import annotations
@@ -23,7 +26,9 @@ import numpy.typing as npt
 
 from fetalseg.preprocess import FrameGeometry
 
-__all__ = ["assemble_masks", "pixel_boxes"]
+__all__ = ["assemble_masks", "mask_regions", "pixel_boxes"]
+
+MARGIN = 1  # prototype pixels
 
 # Interpolated at once: so many frame pixels depend on a handful of prototype pixels, which keeps the products small,
 # and a block of rows stays in cache until it is compared (a whole frame of 1024x768: 0.4 ms, in one piece 1.7 ms).
@@ -45,6 +50,22 @@ def pixel_boxes(boxes: npt.NDArray[np.float32], frame_shape: tuple[int, int]) ->
     return edges
 
 
+def mask_regions(
+    boxes: npt.NDArray[np.float32], prototype_shape: tuple[int, int], geometry: FrameGeometry
+) -> npt.NDArray[np.int64]:
+    """Where a mask may lie: `pixel_boxes` of the boxes widened by `MARGIN` prototype pixels.
+
+    Args:
+        boxes: [N, 4] xyxy in frame pixels.
+        prototype_shape: (Hp, Wp).
+        geometry: where the frame lies in the network's input.
+    """
+    (h, w), (scale_y, scale_x) = geometry.input_shape, geometry.scale
+    x = MARGIN * w / prototype_shape[1] / scale_x
+    y = MARGIN * h / prototype_shape[0] / scale_y
+    return pixel_boxes(boxes + np.array([-x, -y, x, y], np.float32), geometry.frame_shape)
+
+
 def assemble_masks(
     prototypes: npt.NDArray[np.float32],
     coefficients: npt.NDArray[np.float32],
@@ -56,7 +77,7 @@ def assemble_masks(
     Args:
         prototypes: float32 [K, Hp, Wp].
         coefficients: float32 [N, K].
-        crop_boxes: [N, 4] xyxy in whole frame pixels, within the frame, see `pixel_boxes`.
+        crop_boxes: [N, 4] xyxy in whole frame pixels, within the frame, see `mask_regions`.
         geometry: where the frame lies in the network's input.
 
     Returns:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from fetalseg.postprocess.options import NMS_KINDS, NmsKind
 
-__all__ = ["NmsResult", "nms", "pairwise_iou"]
+__all__ = ["NmsResult", "iou_between", "nms", "pairwise_iou"]
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -117,23 +117,29 @@ def nms(
 
 def pairwise_iou(boxes: Floats) -> Floats:
     """Intersection over union of each box with each: [..., n, n] from xyxy [..., n, 4]; 0 where a box has no area."""
+    return iou_between(boxes, boxes)
+
+
+def iou_between(boxes: Floats, others: Floats) -> Floats:
+    """IoU of each box [..., N, 4] with each of the others [..., n, 4]: [..., N, n]; 0 where a box has no area."""
     x1, y1, x2, y2 = np.ascontiguousarray(np.moveaxis(boxes, -1, 0))[..., None]
+    left, top, right, bottom = np.ascontiguousarray(np.moveaxis(others, -1, 0))[..., None, :]
     area = np.maximum(x2 - x1, 0) * np.maximum(y2 - y1, 0)
-    intersection = _pairwise_overlap(x1, x2)
-    intersection *= _pairwise_overlap(y1, y2)
-    union = area + area.swapaxes(-1, -2)
+    intersection = _overlap(x1, x2, left, right)
+    intersection *= _overlap(y1, y2, top, bottom)
+    union = area + np.maximum(right - left, 0) * np.maximum(bottom - top, 0)
     union -= intersection
     intersection /= np.maximum(union, np.finfo(np.float32).tiny)
     return intersection
 
 
-def _pairwise_overlap(start: Floats, end: Floats) -> Floats:
-    """Common length of each interval with each: [..., n, n] from [..., n, 1].
+def _overlap(start: Floats, end: Floats, other_start: Floats, other_end: Floats) -> Floats:
+    """Common length [..., N, n] of intervals [..., N, 1] with others [..., 1, n].
 
     In place, here and above: fetching fresh memory for each step takes three times as long as the arithmetic.
     """
-    overlap: Floats = np.minimum(end, end.swapaxes(-1, -2))
-    overlap -= np.maximum(start, start.swapaxes(-1, -2))
+    overlap: Floats = np.minimum(end, other_end)
+    overlap -= np.maximum(start, other_start)
     return np.maximum(overlap, 0, out=overlap)
 
 

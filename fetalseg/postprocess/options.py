@@ -24,6 +24,8 @@ class PostprocessOptions:
         sigma: of the Gaussian decay, for the soft kinds and matrix.
         single_structures: keep only the best instance of structures that one fetus has once.
         masks: assemble masks; without them crops are empty boxes.
+        box_voting: candidates that overlap an instance by at least this IoU (0..1) move its box to their mean, see
+            `fetalseg.postprocess.voting`; None leaves the best candidate's box, as YOLACT does.
     """
 
     nms: NmsKind = "fast"
@@ -34,6 +36,7 @@ class PostprocessOptions:
     sigma: float = 0.5
     single_structures: bool = True
     masks: bool = True
+    box_voting: float | None = None
 
     def __post_init__(self) -> None:
         if self.nms not in NMS_KINDS:
@@ -42,6 +45,8 @@ class PostprocessOptions:
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} must be within 0..1, got {value}")
+        if self.box_voting is not None and not 0 < self.box_voting <= 1:
+            raise ValueError(f"box_voting must be above 0 and at most 1, or None, got {self.box_voting}")
         for name in ("top_k", "max_detections"):
             value = getattr(self, name)
             if value < 1:

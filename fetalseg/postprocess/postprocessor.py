@@ -98,7 +98,8 @@ class Postprocessor:
 def _boxes(candidates: Candidates, found: NmsResult, options: PostprocessOptions) -> npt.NDArray[np.float32]:
     """Boxes [N, 4] of what was found, in pixels of the network's input."""
     if options.box_voting is None:
-        return candidates.boxes[0, found.indices]
+        boxes: npt.NDArray[np.float32] = candidates.boxes[0, found.indices]
+        return boxes
     return vote_boxes(
         candidates.boxes[0], candidates.scores[0], found.indices, found.labels, iou_threshold=options.box_voting
     )

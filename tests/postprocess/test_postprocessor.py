@@ -42,9 +42,10 @@ def test_a_box_and_its_mask_come_back_in_frame_pixels() -> None:
     found = post(("foot", 0.9, (32, 48, 64, 80)))
     # x / 0.64; (y - 32) / 0.64.
     assert found.boxes.tolist() == [[50, 25, 100, 75]]
-    assert found.crop_boxes.tolist() == [[50, 25, 100, 75]]
+    # A mask may reach one prototype pixel, 128 / 32 / 0.64 = 6.25 px, beyond it: 43.75..106.25 and 18.75..81.25.
+    assert found.crop_boxes.tolist() == [[44, 19, 106, 81]]
     assert found.crops[0].all()
-    assert (found.masks.sum(), found.frame_shape) == (2500, (100, 200))
+    assert (found.masks.sum(), found.frame_shape) == (62 * 62, (100, 200))
     assert (found.labels.dtype, found.scores.dtype, found.boxes.dtype) == (np.int64, np.float32, np.float32)
 
 
@@ -84,7 +85,7 @@ def test_a_box_outside_the_frame_is_dropped_and_does_not_use_up_a_single_structu
 def test_a_box_over_the_edge_is_clipped_to_the_frame() -> None:
     found = post(("foot", 0.9, (-20, 20, 32, 64)))
     assert found.boxes.tolist() == [[0, 0, 50, 50]]
-    assert found.crops[0].shape == (50, 50)
+    assert found.crops[0].shape == (56, 56)
 
 
 def test_filters_come_before_the_cut_to_max_detections() -> None:
@@ -105,9 +106,10 @@ def test_an_instance_without_any_mask_pixel_keeps_its_box() -> None:
     assert found.polygons() == [[]]
 
 
-def test_a_box_smaller_than_a_pixel_is_a_valid_instance_with_an_empty_crop() -> None:
-    found = post(("nasal_bone", 0.9, (32.4, 48.4, 32.5, 48.5)))
-    assert [crop.size for crop in found.crops] == [0]
+def test_a_box_smaller_than_a_pixel_is_a_valid_instance() -> None:
+    found = post(("nasal_bone", 0.9, (32.4, 48.4, 32.5, 48.5)), logit=-5)
+    # 50.625..50.78 and 25.625..25.78, and 6.25 px on each side.
+    assert found.crop_boxes.tolist() == [[44, 19, 57, 32]]
     assert found.polygons() == [[]]
     assert found.masks.shape == (1, 100, 200)
 
@@ -115,7 +117,7 @@ def test_a_box_smaller_than_a_pixel_is_a_valid_instance_with_an_empty_crop() -> 
 def test_without_masks_crops_are_empty() -> None:
     found = post(("foot", 0.9, (32, 48, 64, 80)), masks=False)
     assert found.crops[0].shape == (0, 0)
-    assert found.crop_boxes.tolist() == [[50, 25, 50, 25]]
+    assert found.crop_boxes.tolist() == [[44, 19, 44, 19]]
     assert found.boxes.tolist() == [[50, 25, 100, 75]]
 
 
@@ -156,3 +158,24 @@ def test_a_batch_and_a_wrong_number_of_structures_are_refused() -> None:
         Postprocessor(structure_names())(two, GEOMETRY, PostprocessOptions())
     with pytest.raises(ValueError, match="17 structures; expected 3"):
         Postprocessor(("a", "b", "c"))(one, GEOMETRY, PostprocessOptions())
+
+
+def test_a_vote_moves_a_box_to_the_mean_of_those_that_agree_with_it() -> None:
+    # IoU of the first two: 9 * 10 / (2 * 100 - 90) = 0.818. The third overlaps them by a third or less.
+    three = (
+        ("foot", 0.6, (40.0, 40.0, 50.0, 50.0)),
+        ("foot", 0.3, (41.0, 40.0, 51.0, 50.0)),
+        ("foot", 0.5, (46.0, 40.0, 56.0, 50.0)),
+    )
+    left = post(*three, nms="greedy").boxes[0, 0]
+    voted = post(*three, nms="greedy", box_voting=0.7)
+    # (0.6 * 40 + 0.3 * 41) / 0.9 = 40.33 in input pixels.
+    assert (left * 0.64, voted.boxes[0, 0] * 0.64) == pytest.approx((40, 40 + 1 / 3), abs=1e-4)
+    assert voted.scores.tolist() == pytest.approx([0.6, 0.5])
+    assert voted.boxes[1, 0] * 0.64 == pytest.approx(46, abs=1e-4)
+
+
+@pytest.mark.parametrize("voting", [0, 1.5, float("nan")])
+def test_a_voting_threshold_outside_of_its_range_is_refused(voting: float) -> None:
+    with pytest.raises(ValueError, match="box_voting must be above 0 and at most 1"):
+        PostprocessOptions(box_voting=voting)
