@@ -1,11 +1,10 @@
-"""From raw predictions and ground truth to the four losses."""
+"""From raw predictions and ground truth to the losses."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 from torch import Tensor
 
 from fetalseg.model.anchors import decode, encode
@@ -18,15 +17,30 @@ from fetalseg.training.losses import (
     box_overlap_loss,
     focal_loss,
     hard_negative_cross_entropy,
+    lightness,
     mask_loss,
     paired_iou,
+    pairwise_loss,
+    projection_loss,
     quality_focal_loss,
     semantic_loss,
+    semantic_target,
     smooth_l1_loss,
 )
 from fetalseg.training.matching import IGNORED, Matching, match
+from fetalseg.training.task_alignment import TaskAlignment, align
 
-__all__ = ["Assigned", "Criterion", "assign", "loss_config", "matching_rules"]
+__all__ = [
+    "Assigned",
+    "Criterion",
+    "MatchingKind",
+    "assign",
+    "assign_by_predictions",
+    "loss_config",
+    "matching_rules",
+]
+
+MatchingKind = Literal["iou", "task_aligned"]
 
 
 class Assigned(NamedTuple):
@@ -39,6 +53,7 @@ class Assigned(NamedTuple):
         label: int64 [P], 0..16.
         box: float32 [P, 4] of the ground truth.
         ignored: bool [B, A].
+        quality: [P], the score to reach; None where it is the overlap of the predicted box.
     """
 
     image: Tensor
@@ -47,6 +62,7 @@ class Assigned(NamedTuple):
     label: Tensor
     box: Tensor
     ignored: Tensor
+    quality: Tensor | None = None
 
 
 def loss_config(variant: Variant) -> LossConfig:
@@ -60,28 +76,64 @@ def loss_config(variant: Variant) -> LossConfig:
         box_weight=2.0,
         mask_weight=1.0,
         semantic_weight=0.5,
+        projection_weight=1.0,
+        pairwise_weight=1.0,
         dice=1.0,
         thin_structures=True,
         masks_per_image=32,
     )
 
 
-def matching_rules(variant: Variant) -> Matching:
-    """How a variant's anchors are assigned."""
+def matching_rules(variant: Variant, kind: MatchingKind = "iou") -> Matching | TaskAlignment:
+    """How a variant's anchors are assigned: by their own overlap, or by what they predict."""
+    if kind == "task_aligned":
+        return TaskAlignment()
     if variant.score == "softmax":
         return Matching()
     return Matching(at_least=9, at_most=24)
 
 
 def assign(batch: Batch, anchors: Tensor, rules: Matching) -> Assigned:
-    """Matches every image of a batch."""
+    """Matches every image of a batch by the overlap with the anchors."""
     assigned = torch.stack([match(boxes, anchors, rules) for boxes in batch.boxes])  # [B, A]
+    return _collect(batch, assigned)
+
+
+def assign_by_predictions(
+    batch: Batch, anchors: Tensor, scores: Tensor, predicted: Tensor, rules: TaskAlignment
+) -> Assigned:
+    """Matches every image of a batch by how well scores [B, A, C] and predicted boxes [B, A, 4] xyxy agree with it."""
+    frames = zip(batch.boxes, batch.labels, scores, predicted, strict=True)
+    aligned = [align(boxes, labels, anchors, score, box, rules) for boxes, labels, score, box in frames]
+    found = _collect(batch, torch.stack([frame.assigned for frame in aligned]))
+    quality = torch.stack([frame.quality for frame in aligned])
+    return found._replace(quality=quality[found.image, found.anchor])
+
+
+def _collect(batch: Batch, assigned: Tensor) -> Assigned:
+    """The table of an assignment int64 [B, A]."""
     image, anchor = (assigned >= 0).nonzero(as_tuple=True)
     truth = assigned[image, anchor]
-    counts = torch.tensor([0, *(len(b) for b in batch.boxes)], device=anchors.device).cumsum(0)
+    counts = torch.tensor([0, *(len(b) for b in batch.boxes)], device=assigned.device).cumsum(0)
     row = counts[image] + truth
     labels, boxes = torch.cat(batch.labels)[row], torch.cat(batch.boxes)[row]
     return Assigned(image, anchor, truth, labels, boxes, assigned == IGNORED)
+
+
+class Drawn(NamedTuple):
+    """Matched anchors whose masks are assembled; p of them.
+
+    Attributes:
+        row: int64 [p], of `Assigned`.
+        weight: [p], how many matched anchors of its frame each stands for.
+        logits: [p, Hp, Wp] coefficients times prototypes.
+        box: [p, 4] xyxy in prototype pixels, of the ground truths.
+    """
+
+    row: Tensor
+    weight: Tensor
+    logits: Tensor
+    box: Tensor
 
 
 class Criterion:
@@ -93,15 +145,18 @@ class Criterion:
         rules: of the assignment.
     """
 
-    def __init__(self, variant: Variant, config: LossConfig, rules: Matching) -> None:
+    def __init__(self, variant: Variant, config: LossConfig, rules: Matching | TaskAlignment) -> None:
         self._config = config
         self._rules = rules
+        self._softmax = variant.score == "softmax"
         self._stride = (
             variant.input.width / variant.prototype_shape[1],
             variant.input.height / variant.prototype_shape[0],
         )
 
-    def __call__(self, raw: RawPredictions, batch: Batch, anchors: Tensor, generator: torch.Generator) -> Losses:
+    def __call__(
+        self, raw: RawPredictions, batch: Batch, anchors: Tensor, generator: torch.Generator, *, progress: float = 1.0
+    ) -> Losses:
         """The weighted terms.
 
         Args:
@@ -109,21 +164,36 @@ class Criterion:
             batch: ground truth of the same images.
             anchors: [A, 4] of the network.
             generator: on the CPU; draws the anchors whose masks are assembled.
+            progress: share of the run that is done, 0..1: the pairwise term comes in gradually.
         """
         config = self._config
-        assigned = assign(batch, anchors, self._rules)
+        assigned = self._assign(raw, batch, anchors)
         deltas = raw.box_deltas[assigned.image, assigned.anchor].float()
         boxes = decode(deltas, anchors[assigned.anchor])
-        quality = paired_iou(boxes.detach(), assigned.box)
+        quality = paired_iou(boxes.detach(), assigned.box) if assigned.quality is None else assigned.quality
         if config.box == "smooth_l1":
             box = smooth_l1_loss(deltas, encode(assigned.box, anchors[assigned.anchor]))
         else:
             box = box_overlap_loss(boxes, assigned.box, config.box)
+        mask = self._mask(raw, batch, assigned, generator)
+        projection, pairwise = self._box_supervised(raw, batch, assigned, generator)
+        grown = min(1.0, progress / config.pairwise_warm_up) if config.pairwise_warm_up else 1.0
         return Losses(
             classification=config.class_weight * self._classification(raw, batch, assigned, quality),
             box=config.box_weight * box,
-            mask=config.mask_weight * self._mask(raw, batch, assigned, generator),
+            mask=config.mask_weight * mask,
             semantic=config.semantic_weight * self._semantic(raw, batch),
+            projection=config.projection_weight * projection,
+            pairwise=config.pairwise_weight * grown * pairwise,
+        )
+
+    def _assign(self, raw: RawPredictions, batch: Batch, anchors: Tensor) -> Assigned:
+        if isinstance(self._rules, Matching):
+            return assign(batch, anchors, self._rules)
+        logits = raw.class_logits.detach().float()
+        scores = logits.softmax(dim=-1)[..., 1:] if self._softmax else logits.sigmoid()
+        return assign_by_predictions(
+            batch, anchors, scores, decode(raw.box_deltas.detach().float(), anchors), self._rules
         )
 
     def _classification(self, raw: RawPredictions, batch: Batch, assigned: Assigned, quality: Tensor) -> Tensor:
@@ -137,40 +207,66 @@ class Criterion:
         targets[assigned.image, assigned.anchor] = assigned.label + 1
         return hard_negative_cross_entropy(logits, targets, batch.known, ratio=self._config.hard_negatives)
 
+    def _draw(
+        self,
+        raw: RawPredictions,
+        batch: Batch,
+        assigned: Assigned,
+        generator: torch.Generator,
+        *,
+        with_mask: bool,
+        at_most: int,
+    ) -> Drawn:
+        """Draws in each frame `at_most` of the anchors whose structures have a mask, or of those that have none."""
+        rows, weights, logits = [], [], []
+        for index, has_mask in enumerate(batch.has_mask):
+            own = (assigned.image == index).nonzero()[:, 0]
+            own = own[has_mask[assigned.truth[own]] == with_mask]
+            chosen = own[torch.randperm(len(own), generator=generator)[:at_most].to(own.device)]
+            coefficients = raw.coefficients[index, assigned.anchor[chosen]].float()  # [p, K]
+            logits.append(torch.einsum("pk,khw->phw", coefficients, raw.prototypes[index].float()))
+            rows.append(chosen)
+            weights.append(torch.full((len(chosen),), len(own) / max(1, len(chosen)), device=own.device))
+        stride = torch.tensor([*self._stride, *self._stride], device=assigned.box.device)
+        row = torch.cat(rows)
+        return Drawn(row, torch.cat(weights), torch.cat(logits), assigned.box[row] / stride)
+
     def _mask(self, raw: RawPredictions, batch: Batch, assigned: Assigned, generator: torch.Generator) -> Tensor:
         """The mask term over anchors of structures that have a mask."""
-        logits, masks, boxes = [], [], []
-        stride = torch.tensor([*self._stride, *self._stride], device=assigned.box.device)
-        for index in range(len(batch.boxes)):
-            rows = (assigned.image == index).nonzero()[:, 0]
-            rows = rows[batch.has_mask[index][assigned.truth[rows]]]
-            chosen = torch.randperm(len(rows), generator=generator)[: self._config.masks_per_image]
-            rows = rows[chosen.to(rows.device)]
-            coefficients = raw.coefficients[index, assigned.anchor[rows]].float()  # [p, K]
-            logits.append(torch.einsum("pk,khw->phw", coefficients, raw.prototypes[index].float()))
-            masks.append(batch.masks[index][assigned.truth[rows]].float())
-            boxes.append(assigned.box[rows] / stride)
+        config = self._config
+        drawn = self._draw(raw, batch, assigned, generator, with_mask=True, at_most=config.masks_per_image)
+        image, truth = assigned.image[drawn.row], assigned.truth[drawn.row]
+        masks = torch.cat([m[truth[image == index]] for index, m in enumerate(batch.masks)]).float()
         return mask_loss(
-            torch.cat(logits),
-            torch.cat(masks),
-            torch.cat(boxes),
-            dice=self._config.dice,
-            whole_pixels=self._config.thin_structures,
+            drawn.logits,
+            masks,
+            drawn.box,
+            dice=config.dice,
+            whole_pixels=config.thin_structures,
+            weights=drawn.weight,
         )
+
+    def _box_supervised(
+        self, raw: RawPredictions, batch: Batch, assigned: Assigned, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Projection and pairwise term over anchors of structures that have a box and no mask."""
+        config = self._config
+        if not (config.projection_weight or config.pairwise_weight):
+            return raw.prototypes.new_zeros(()), raw.prototypes.new_zeros(())
+        drawn = self._draw(raw, batch, assigned, generator, with_mask=False, at_most=config.box_masks_per_image)
+        shades = lightness(batch.images, (raw.prototypes.shape[2], raw.prototypes.shape[3]))
+        pairwise = pairwise_loss(drawn.logits, shades[assigned.image[drawn.row]], drawn.box)
+        return projection_loss(drawn.logits, drawn.box), pairwise
 
     def _semantic(self, raw: RawPredictions, batch: Batch) -> Tensor:
         """The semantic term over structures that are known and, where present, have masks."""
         assert raw.semantic_logits is not None, "the network must be in training mode"
         logits = raw.semantic_logits.float()
+        _, structures, height, width = logits.shape
         counted = batch.known.clone()
-        coverage = torch.zeros_like(logits)
         for index, (labels, has_mask) in enumerate(zip(batch.labels, batch.has_mask, strict=True)):
             counted[index, labels[~has_mask]] = False
-            if not len(labels):
-                continue
-            cells = F.adaptive_avg_pool2d(batch.masks[index].float(), (logits.shape[2], logits.shape[3]))
-            if not self._config.thin_structures:
-                cells = cells.gt(0.5).float()
-            for label, cell in zip(labels.tolist(), cells, strict=True):
-                coverage[index, label] = torch.maximum(coverage[index, label], cell)
-        return semantic_loss(logits, coverage, counted)
+        binary = not self._config.thin_structures
+        frames = zip(batch.masks, batch.labels, strict=True)
+        targets = [semantic_target(m, labels, structures, (height, width), binary=binary) for m, labels in frames]
+        return semantic_loss(logits, torch.stack(targets), counted)
