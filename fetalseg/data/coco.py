@@ -10,23 +10,20 @@ have no segmentation: a box alone is legal.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from fetalseg.anatomy import structure_names
 from fetalseg.data.records import Annotation, CocoSet, ImageRecord, WrittenRle
-from fetalseg.encoding import decode_runs
+from fetalseg.data.rules import box_breaches, segmentation_breaches, size_breaches
 from fetalseg.errors import DataError
 from fetalseg.taxonomy import check_names
 
-__all__ = ["read_coco", "write_subset"]
-
-# Some tools round boxes to whole pixels; more than this beyond the image is a mistake.
-_BOX_TOLERANCE = 1.0  # px
+__all__ = ["image_folders", "locate_image", "read_coco", "read_content", "write_subset"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,18 +40,8 @@ def read_coco(path: str | Path, *, images: str | Path | None = None, limit: int 
         DataError: not a COCO file, an unusable name of a structure, a double id, an inconsistent record, an image file
             that is absent, unreadable or of another size; the message names file and id.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = path / "instances.json"
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"can't read {path}: {error.strerror}") from None
-    try:
-        content = json.loads(data)
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}") from None
-    folders = [Path(images)] if images is not None else [path.parent / "images", path.parent]
+    path, data, content = read_content(path)
+    folders = image_folders(path, images)
     try:
         structures, labels = _taxonomy(content["categories"])
         records = _images(content, structures, labels, folders)[:limit]
@@ -75,6 +62,36 @@ def read_coco(path: str | Path, *, images: str | Path | None = None, limit: int 
         raise DataError(f"{path}: {error}") from None
     except (AttributeError, KeyError, OverflowError, TypeError) as error:
         raise DataError(f"{path} is not a COCO file: {type(error).__name__} {error}") from None
+
+
+def read_content(path: str | Path) -> tuple[Path, bytes, Any]:
+    """The annotation file itself, its bytes, and what its JSON holds; a folder stands for `instances.json` inside.
+
+    Raises:
+        DataError: a file that can't be read, or that is not JSON.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            path = path / "instances.json"
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"can't read {path}: {error.strerror}") from None
+    try:
+        return path, data, json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not JSON: {error}") from None
+
+
+def image_folders(path: Path, images: str | Path | None = None) -> list[Path]:
+    """Where image files are looked for: in `images`, or else in `images/` beside the annotation file and beside it."""
+    return [Path(images)] if images is not None else [path.parent / "images", path.parent]
+
+
+def locate_image(file_name: str, folders: Sequence[Path]) -> Path:
+    """The first of the places that has the file, or its place in the first folder."""
+    paths = [folder / file_name for folder in folders]
+    return next((path for path in paths if path.is_file()), paths[0])
 
 
 def write_subset(source: CocoSet, ids: Iterable[int], path: Path) -> None:
@@ -152,8 +169,8 @@ def _image(
     number, height, width = record["id"], record["height"], record["width"]
     if not isinstance(number, int):
         raise DataError(f"image id {number!r} is not an integer")
-    if not (isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0):
-        raise DataError(f"image {number}: {width}x{height} is not a size in pixels")
+    for breach in size_breaches(height, width):
+        raise DataError(f"image {number}: {breach.message}")
     listed = record.get("annotated_category_ids")
     known = labels.keys() if listed is None else listed
     for category in known:
@@ -164,7 +181,7 @@ def _image(
     patient = record.get("patient")
     return ImageRecord(
         id=number,
-        path=_locate(record["file_name"], folders),
+        path=locate_image(record["file_name"], folders),
         height=height,
         width=width,
         known=frozenset(labels[category] for category in known),
@@ -184,47 +201,22 @@ def _check_listed(image: ImageRecord, structures: tuple[str, ...]) -> None:
             )
 
 
-def _locate(file_name: str, folders: Sequence[Path]) -> Path:
-    paths = [folder / file_name for folder in folders]
-    return next((path for path in paths if path.is_file()), paths[0])
-
-
 def _annotation(record: dict[str, Any], labels: dict[int, int], height: int, width: int) -> Annotation:
     number, category, bbox = record["id"], record["category_id"], record["bbox"]
     if category not in labels:
         raise DataError(f"annotation {number}: category {category} is no category of the file")
-    if not _are_numbers(bbox) or len(bbox) != 4 or min(bbox[2:]) <= 0:
-        raise DataError(f"annotation {number}: bbox {bbox} is not x, y, width > 0, height > 0")
+    written = record.get("segmentation")
+    breaches = itertools.chain(box_breaches(bbox, height, width), segmentation_breaches(written, height, width))
+    for breach in breaches:
+        raise DataError(f"annotation {number}: {breach.message}")
     x, y, w, h = map(float, bbox)
-    if min(x, y, width - x - w, height - y - h) < -_BOX_TOLERANCE:
-        raise DataError(f"annotation {number}: bbox {bbox} reaches outside the {width}x{height} image")
-    try:
-        segmentation = _segmentation(record.get("segmentation"), height, width)
-    except ValueError as error:
-        raise DataError(f"annotation {number}: {error}") from None
-    return Annotation(number, labels[category], (x, y, w, h), segmentation, bool(record.get("iscrowd", 0)))
+    return Annotation(number, labels[category], (x, y, w, h), _segmentation(written), bool(record.get("iscrowd", 0)))
 
 
-def _segmentation(written: Any, height: int, width: int) -> WrittenRle | list[list[float]] | None:
-    if not written:
-        return None
-    if isinstance(written, dict):
-        if written.get("size") != [height, width]:
-            raise ValueError(f"RLE of size {written.get('size')}, expected its image's [{height}, {width}]")
-        if "counts" not in written:
-            raise ValueError("RLE without counts")
-        decode_runs(written["counts"], (height, width))
-        return WrittenRle(size=[height, width], counts=written["counts"])
-    if not isinstance(written, list):
-        raise ValueError(f"segmentation is a {type(written).__name__}, expected RLE or polygons")
-    for ring in written:
-        if not _are_numbers(ring) or len(ring) < 6 or len(ring) % 2:
-            raise ValueError("a polygon needs at least 3 points of x and y")
-    return written
-
-
-def _are_numbers(values: Any) -> bool:
-    return isinstance(values, list) and all(isinstance(v, (int, float)) and math.isfinite(v) for v in values)
+def _segmentation(written: Any) -> WrittenRle | list[list[float]] | None:
+    if isinstance(written, dict) and written:
+        return WrittenRle(size=written["size"], counts=written["counts"])
+    return written or None
 
 
 def _describe(content: dict[str, Any]) -> str:
