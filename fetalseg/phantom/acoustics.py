@@ -1,87 +1,29 @@
-"""From maps of tissue to a picture: attenuation along the beam, speckle, envelope, log compression, scan conversion."""
+"""From maps of tissue to a picture, by the convolution model in the probe's own geometry of beams.
+
+Scatterers times echo level, less what is lost on the way, are convolved with the point-spread function of each depth;
+mirror-like borders add echoes in phase. Noise, log compression, the console's filters and scan conversion follow.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from fetalseg.phantom.examination import Console
+from fetalseg.phantom.attenuation import above_frame_db, received_db, sliders_db
+from fetalseg.phantom.console import Console
+from fetalseg.phantom.display import compress, filter_speckle, shown, stored
+from fetalseg.phantom.psf import Zones
 from fetalseg.phantom.scanner import Map, Sector
-from fetalseg.phantom.scene import SOFT, Scene
+from fetalseg.phantom.scene import Scene
+from fetalseg.phantom.speckle import Speckle, envelope_power
 
-__all__ = ["Speckle", "envelope", "pulse_kernels", "scan", "shadows_db", "unevenness"]
+__all__ = ["Speckle", "scan", "unevenness"]
 
-_TGC = 0.45  # share of relative loss that the time gain control leaves in the picture
-_ENHANCEMENT_DB = 6.0  # brightest behind fluid
-_SHADOW_DB = 20.0  # darkest behind bone
-
-
-@dataclass(frozen=True)
-class Speckle:
-    """Where the tissue's scatterers lie, as two fields of white noise.
-
-    Attributes:
-        seed: equal seeds, equal scatterers.
-        phase: radians; turning it slowly makes the speckle change as it does while a probe is held by hand.
-    """
-
-    seed: np.random.SeedSequence
-    phase: float = 0.0
-
-    def scatterers(self, shape: tuple[int, ...]) -> tuple[Map, Map]:
-        """Real and imaginary part, each of unit variance."""
-        rng = np.random.default_rng(self.seed)
-        parts = rng.standard_normal((2, *shape), dtype=np.float32)
-        if self.phase != 0.0:
-            later = rng.standard_normal((2, *shape), dtype=np.float32)
-            parts = np.float32(math.cos(self.phase)) * parts + np.float32(math.sin(self.phase)) * later
-        return parts[0], parts[1]
-
-
-def pulse_kernels(console: Console, step_mm: float, beam_mm: float) -> tuple[Map, Map]:
-    """Gaussian kernels (along the beam, across) of unit sum for a grid with these steps."""
-    kernels = []
-    for sigma in (console.axial_mm / step_mm, console.lateral_mm / beam_mm):
-        size = 2 * max(1, int(np.ceil(2.6 * sigma))) + 1
-        kernels.append(cv2.getGaussianKernel(size, sigma, cv2.CV_32F).astype(np.float32))
-    return kernels[0], kernels[1]
-
-
-def shadows_db(loss: Map, step_mm: float, frequency_mhz: float) -> Map:
-    """Change of level [R, T] in dB that the way there and back leaves after time gain control."""
-    relative = (loss - np.float32(SOFT)) * np.float32(2 * frequency_mhz * step_mm / 10.0)
-    # a fetal skull is 0.4 mm thick and drawn 1 mm wide: its loss counts for the real thickness
-    relative = np.where(relative > 0, relative * np.float32(0.42), relative * np.float32(_TGC))
-    return -np.clip(np.cumsum(relative, axis=0), -_ENHANCEMENT_DB, _SHADOW_DB)
-
-
-def envelope(amplitude: Map, mirror: Map, kernels: tuple[Map, Map], scatterers: tuple[Map, Map], looks: int = 1) -> Map:
-    """Length of the complex echo [R, T]: speckle of unit power times `amplitude`, plus coherent `mirror` echoes.
-
-    Args:
-        amplitude: of the scattering tissue, 1 is soft tissue.
-        mirror: of mirror-like borders.
-        kernels: of the pulse, see `pulse_kernels`.
-        scatterers: white noise of unit variance, real and imaginary part.
-        looks: images averaged by compounding, each with scatterers of its own.
-    """
-    along, across = kernels
-    power = np.float32(math.sqrt(float((along**2).sum() * (across**2).sum()) * 2))
-    coherent = cv2.sepFilter2D(mirror, cv2.CV_32F, across, along)
-    total = np.zeros_like(amplitude)
-    rows, columns = amplitude.shape
-    for look in range(looks):
-        # the same noise moved by more than a pulse is as good as new noise, and costs nothing
-        by = (look * rows // looks, look * columns // looks)
-        real, imaginary = (
-            cv2.sepFilter2D(np.roll(part, by, (0, 1)) * amplitude, cv2.CV_32F, across, along) / power
-            for part in scatterers
-        )
-        total += cv2.magnitude(real + coherent, imaginary)
-    return total / np.float32(looks)
+_LOBES = 0.012  # amplitude of the side lobes, over a ninth of the fan
+_NEPER_PER_DB = np.float32(math.log(10.0) / 20.0)
+_NOISE_RISE_DB_CM_MHZ = 0.2  # what the time gain control adds to the noise, less what the receiver's filter takes
 
 
 def scan(scene: Scene, console: Console, speckle: Speckle, noise: np.random.Generator, uneven: Map) -> tuple[Map, Map]:
@@ -99,56 +41,71 @@ def scan(scene: Scene, console: Console, speckle: Speckle, noise: np.random.Gene
     """
     sector = scene.sector
     radius, angle = sector.beam_grid
-    step = float(radius[1] - radius[0])
-    beam = float((angle[1] - angle[0]) * radius.mean())
-    axial, lateral = console.axial_mm / step, console.lateral_mm / beam
-    kernels = pulse_kernels(console, step, beam)
-    change = shadows_db(sector.to_beams(scene.loss), step, console.frequency_mhz)
-    change = np.asarray(cv2.GaussianBlur(change, (0, 0), kernels[1].size / 8), np.float32)
-    level = sector.to_beams(scene.level + scene.texture * uneven) + change
-    amplitude = np.exp(level * np.float32(np.log(10) / 20))
-    mirror = sector.to_beams(scene.mirror) * np.exp(change * np.float32(np.log(10) / 20))
-    echo = envelope(amplitude, mirror, kernels, speckle.scatterers(amplitude.shape), console.looks)
-    echo = _with_clutter(echo, console, noise)
-    grey = cv2.GaussianBlur(_compress(echo, console), (0, 0), 0.45 * lateral, sigmaY=0.45 * axial)
-    picture = cv2.GaussianBlur(sector.to_pixels(np.asarray(grey, np.float32)), (0, 0), console.smoothing_px)
-    floor = 10 ** (max(console.noise_db, console.haze_db) / 20)
-    mean = cv2.sepFilter2D(np.hypot(amplitude, mirror), cv2.CV_32F, kernels[1], kernels[0]) + np.float32(floor)
-    level = sector.to_pixels(np.float32(20) * np.log10(mean))
-    return np.where(sector.inside, picture, np.float32(0)).astype(np.float32), level
+    zones = Zones.of(console, radius, angle)
+    change = _change_db(scene, console, zones)
+    amplitude = _as_amplitude(sector.to_beams(scene.level + scene.texture * uneven) + change)
+    mirror = sector.to_beams(scene.mirror) * _as_amplitude(change)
+    haze = _haze(amplitude.shape, console, scene.seed)
+    scatterers = speckle.scatterers(amplitude.shape)
+    power = envelope_power(np.hypot(amplitude, haze), mirror, zones, scatterers, console.looks)
+    power = _with_noise(power, console, zones.step_mm, noise)
+    display = console.display
+    picture = sector.to_pixels(shown(filter_speckle(compress(power, display), display), display))
+    picture = np.where(sector.inside, picture, np.float32(0))
+    grey = stored(np.clip(np.rint(picture), 0, 255).astype(np.uint8), display)
+    seen = zones.mirrored(np.hypot(amplitude, mirror)) + haze + np.float32(10 ** (console.noise_db / 20))
+    level = sector.to_pixels(np.float32(20 / math.log(10)) * cv2.log(seen))
+    return grey.astype(np.float32), level
 
 
 def unevenness(sector: Sector, rng: np.random.Generator, shift_mm: tuple[float, float]) -> Map:
-    """A random field [H, W] of about unit variance with grains of 0.6 to 9 mm, moved by `shift_mm` (x, y)."""
+    """A random field [H, W] of about unit variance with grains of 0.6 to 9 mm, moved by `shift_mm` (x, y).
+
+    Layers and fibres mostly run across the beams, so grains are up to three times as wide as high.
+    """
     height, width, mm_per_px = sector.height, sector.width, sector.mm_per_px
     field = np.zeros((height, width), np.float32)
     for grain_mm, weight in ((0.6, 0.5), (1.4, 0.55), (3.5, 0.5), (9.0, 0.45)):
-        size = max(2, int(width * mm_per_px / grain_mm)), max(2, int(height * mm_per_px / grain_mm))
+        wide = grain_mm * float(rng.uniform(1.0, 3.0))
+        size = max(2, int(width * mm_per_px / wide)), max(2, int(height * mm_per_px / grain_mm))
         coarse = rng.standard_normal((size[1], size[0]), dtype=np.float32)
-        # cubic interpolation between grid points keeps about 0.7 of the standard deviation
-        field += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC) * np.float32(weight / 0.7)
+        # cubic interpolation between grid points keeps about 0.85 of the standard deviation
+        field += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC) * np.float32(weight / 0.85)
     if shift_mm == (0.0, 0.0):
         return field
     move = np.array([[1.0, 0.0, shift_mm[0] / mm_per_px], [0.0, 1.0, shift_mm[1] / mm_per_px]])
     return np.asarray(cv2.warpAffine(field, move, (width, height), borderMode=cv2.BORDER_REFLECT), np.float32)
 
 
-def _with_clutter(echo: Map, console: Console, rng: np.random.Generator) -> Map:
-    """Adds side lobes, the haze of the near field and electronic noise, which grows with depth."""
-    rows, columns = echo.shape
-    lobes = cv2.blur(echo, (max(3, columns // 9) | 1, 3)) * np.float32(0.012)
-    depth = np.linspace(0.0, 1.0, rows, dtype=np.float32)[:, None]
-    haze = np.float32(10 ** (console.haze_db / 20)) * np.exp(-2.2 * depth)
-    haze = np.broadcast_to(haze, echo.shape)
-    noise = np.float32(10 ** (console.noise_db / 20)) * np.exp(1.4 * depth)
-    white = np.abs(rng.standard_normal(echo.shape, dtype=np.float32))
-    white = cv2.GaussianBlur(white, (0, 0), 0.9)
-    total: Map = np.sqrt(echo**2 + lobes**2 + haze**2 * white) + noise * white
+def _as_amplitude(db: Map) -> Map:
+    return np.asarray(cv2.exp(db * _NEPER_PER_DB), np.float32)
+
+
+def _change_db(scene: Scene, console: Console, zones: Zones) -> Map:
+    """What attenuation, time gain control and the way down to the frame change in each sample, dB [R, T]."""
+    change = received_db(scene.sector.to_beams(scene.loss), zones.step_mm, console)
+    rows, beams = change.shape
+    change += above_frame_db(beams, np.random.default_rng([scene.seed, 1]))
+    # a shadow is as blurred as the beam is wide
+    soft = cv2.GaussianBlur(change, (0, 0), zones.sigmas[len(zones.sigmas) // 2][1], sigmaY=0.5)
+    return np.asarray(soft + sliders_db(console, rows), np.float32)
+
+
+def _haze(shape: tuple[int, ...], console: Console, seed: int) -> Map:
+    """Amplitude of reverberations between the layers above: strong at the top of the frame, patchy, fading down."""
+    rows, beams = shape
+    rng = np.random.default_rng([seed, 2])
+    patches = cv2.resize(rng.normal(0.0, 4.0, (5, 6)).astype(np.float32), (beams, rows), interpolation=cv2.INTER_CUBIC)
+    fading = np.linspace(0.0, float(rng.uniform(6, 26)), rows, dtype=np.float32)[:, None]
+    return _as_amplitude(patches + np.float32(console.haze_db) - fading)
+
+
+def _with_noise(power: Map, console: Console, step_mm: float, rng: np.random.Generator) -> Map:
+    """Adds side lobes, and electronic noise, which the time gain control raises with depth."""
+    rows, columns = power.shape
+    lobes = cv2.blur(cv2.sqrt(power), (max(3, columns // 9) | 1, 3)) * np.float32(_LOBES)
+    rise = _NOISE_RISE_DB_CM_MHZ * console.frequency_mhz * step_mm / 10.0
+    level = console.noise_db + rise * np.arange(rows, dtype=np.float32)[:, None]
+    white = cv2.GaussianBlur(rng.standard_exponential(power.shape, dtype=np.float32), (0, 0), 0.8)
+    total: Map = power + lobes * lobes + white * cv2.exp(level * np.float32(math.log(10.0) / 10.0))
     return total
-
-
-def _compress(echo: Map, console: Console) -> Map:
-    """Log compression: [R, T] grey 0..255; the top of the range lies at bone, 22.5 dB above soft tissue."""
-    db = np.log(np.maximum(echo, np.float32(1e-6))) * np.float32(20 / np.log(10)) + np.float32(console.gain_db)
-    share = np.clip((db - 22.5) / console.dynamic_range_db + 1.0, 0.0, 1.0)
-    return np.asarray(share**console.gamma * 255.0, np.float32)

@@ -6,15 +6,14 @@ Sizes are in mm and follow the crown-rump length (CRL); every size has its own s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-__all__ = ["CRL_MM", "Console", "Examination", "Sizes", "draw_examination", "sizes_at"]
+from fetalseg.phantom.console import Console, Probe, draw_console
 
-Probe = Literal["transabdominal", "transvaginal"]
+__all__ = ["CRL_MM", "Examination", "Sizes", "draw_examination", "sizes_at"]
 
-CRL_MM = (45.0, 82.0)  # 11+2 to 13+6 weeks
+CRL_MM = (45.0, 84.0)  # the range in which the translucency is measured; 11+2 to 14+1 weeks
 
 _GRID = (45.0, 55.0, 65.0, 75.0, 84.0)
 # Published or measured means at these CRLs where there are any (Cicero 2004 for the palate, Clin Exp Obstet Gynecol
@@ -57,37 +56,6 @@ class Sizes(dict[str, float]):
 
 
 @dataclass(frozen=True)
-class Console:
-    """How the scanner is set; drawn once per examination.
-
-    Attributes:
-        frequency_mhz: centre frequency.
-        radius_mm: radius of the curved probe face.
-        axial_mm: standard deviation of the pulse along the beam.
-        lateral_mm: standard deviation of the beam across, at mid depth.
-        looks: images averaged by compounding.
-        dynamic_range_db: echo levels shown between black and white.
-        gain_db: added to every echo.
-        gamma: exponent of the grey curve.
-        haze_db: level of the clutter that lifts black fluid.
-        noise_db: level of the electronic noise.
-        smoothing_px: standard deviation of the console's filter on the finished picture.
-    """
-
-    frequency_mhz: float
-    radius_mm: float
-    axial_mm: float
-    lateral_mm: float
-    looks: int
-    dynamic_range_db: float
-    gain_db: float
-    gamma: float
-    haze_db: float
-    noise_db: float
-    smoothing_px: float
-
-
-@dataclass(frozen=True)
 class Examination:
     """What stays the same in all frames of one fetus.
 
@@ -98,6 +66,8 @@ class Examination:
         console: settings of the scanner.
         nasal_bone: whether it is ossified; absent in about 5 % of fetuses.
         tissue_db: shift of the level of each kind of tissue in this examination, by name.
+        aim: where in the frame the operator keeps the structure of interest, (x, y) from the middle as shares of the
+            frame's width and height.
     """
 
     crl_mm: float
@@ -106,6 +76,7 @@ class Examination:
     console: Console
     nasal_bone: bool
     tissue_db: dict[str, float]
+    aim: tuple[float, float] = (0.0, 0.0)
 
 
 def sizes_at(crl_mm: float) -> Sizes:
@@ -114,7 +85,7 @@ def sizes_at(crl_mm: float) -> Sizes:
 
 
 def draw_examination(rng: np.random.Generator) -> Examination:
-    """A fetus of 11+2 to 13+6 weeks, a probe and its settings."""
+    """A fetus of 11 to 14 weeks, a probe and its settings."""
     crl = float(rng.uniform(*CRL_MM))
     sizes = sizes_at(crl)
     for name in sizes:
@@ -132,24 +103,8 @@ def draw_examination(rng: np.random.Generator) -> Examination:
         crl_mm=crl,
         probe=probe,
         sizes=sizes,
-        console=_draw_console(rng, probe),
+        console=draw_console(rng, probe),
         nasal_bone=bool(rng.random() >= 0.05),
         tissue_db={name: float(rng.normal(0.0, spread)) for name, spread in _TISSUE_SPREAD_DB.items()},
-    )
-
-
-def _draw_console(rng: np.random.Generator, probe: Probe) -> Console:
-    fine = probe == "transvaginal"
-    return Console(
-        frequency_mhz=float(rng.uniform(5, 9) if fine else rng.uniform(3.5, 7)),
-        radius_mm=float(rng.uniform(10, 12) if fine else rng.uniform(50, 60)),
-        axial_mm=float(rng.uniform(0.12, 0.22) if fine else rng.uniform(0.14, 0.30)),
-        lateral_mm=float(rng.uniform(0.32, 0.60) if fine else rng.uniform(0.42, 0.85)),
-        looks=int(rng.integers(2, 5)),
-        dynamic_range_db=float(rng.uniform(48, 64)),
-        gain_db=float(rng.normal(0.0, 3.0)),
-        gamma=float(rng.uniform(1.3, 1.9)),
-        haze_db=float(rng.uniform(-50, -36) if fine else rng.uniform(-48, -27)),
-        noise_db=float(rng.uniform(-55, -42) if fine else rng.uniform(-52, -36)),
-        smoothing_px=float(rng.uniform(0.3, 1.1)),
+        aim=(float(rng.uniform(-0.1, 0.1)), float(rng.uniform(-0.06, 0.08))),
     )

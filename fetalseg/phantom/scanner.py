@@ -31,6 +31,8 @@ class Sector:
         apex: (x, y) where all beams would meet, in mm; above the frame unless the frame shows the whole fan.
         radius_mm: (from, to) distance from the apex that is scanned.
         angle: (from, to) in radians from straight down, positive to the right.
+        aim: where the operator keeps the structure of interest, from the middle of what is scanned, as shares of the
+            frame's (width, height).
     """
 
     height: int
@@ -39,6 +41,7 @@ class Sector:
     apex: tuple[float, float]
     radius_mm: tuple[float, float]
     angle: tuple[float, float]
+    aim: tuple[float, float] = (0.0, 0.0)
 
     @property
     def size_mm(self) -> tuple[float, float]:
@@ -47,16 +50,19 @@ class Sector:
 
     @property
     def middle(self) -> tuple[float, float]:
-        """(x, y) in mm of the middle of what is scanned: on the axis, halfway down from the probe or the upper edge."""
-        top = max(0.0, self.apex[1] + self.radius_mm[0])
-        bottom = min(self.size_mm[1], self.apex[1] + self.radius_mm[1])
-        return (self.apex[0] + self.size_mm[0] / 2) / 2, (top + bottom) / 2
+        """(x, y) in mm of the middle of what is scanned: halfway down, and there between the outermost beams."""
+        width, height = self.size_mm
+        x, y = self.apex
+        middle = (max(0.0, y + self.radius_mm[0]) + min(height, y + self.radius_mm[1])) / 2
+        left, right = (min(max(x + (middle - y) * math.tan(angle), 0.0), width) for angle in self.angle)
+        return (left + right) / 2, middle
 
     def wander(self, rng: np.random.Generator) -> tuple[float, float]:
-        """A place near the middle, where an operator may have put the structure of interest."""
+        """A place near the middle and the operator's aim, where the structure of interest may lie in one frame."""
         x, y = self.middle
         width, height = self.size_mm
-        return x + width * float(rng.uniform(-0.1, 0.1)), y + height * float(rng.uniform(-0.06, 0.08))
+        dx, dy = (float(rng.normal(aim, 0.02)) for aim in self.aim)
+        return x + width * dx, y + height * dy
 
     @cached_property
     def _polar(self) -> tuple[Map, Map]:
@@ -125,8 +131,8 @@ def draw_sector(rng: np.random.Generator, examination: Examination, height: int,
         width: of the frame, px.
         width_mm: what the frame's width should be in mm.
     """
-    fine = examination.probe == "transvaginal"
-    face = examination.console.radius_mm
+    console = examination.console
+    fine, face, aim = examination.probe == "transvaginal", console.radius_mm, examination.aim
     half = math.radians(float(rng.uniform(55, 75) if fine else rng.uniform(30, 37)))
     kind = rng.choice(["zoomed", "top", "whole"], p=[0.7, 0.2, 0.1])
     if kind == "whole":
@@ -137,28 +143,38 @@ def draw_sector(rng: np.random.Generator, examination: Examination, height: int,
     if kind == "whole":
         # the whole fan fits: from the probe's face at the top to the far arc at the bottom
         above = face * math.cos(half) - height_mm * float(rng.uniform(0.01, 0.06))
-        return Sector(height, width, mm, (centre, -above), (face, above + height_mm * 0.985), (-half, half))
+        return Sector(height, width, mm, (centre, -above), (face, above + height_mm * 0.985), (-half, half), aim)
     if kind == "top":
         above = face - height_mm * float(rng.uniform(0.02, 0.16))
         far = above + height_mm * float(rng.uniform(0.98, 1.2))
-        return Sector(height, width, mm, (centre, -above), (face, far), (-half, half))
-    depth = float(rng.uniform(6, 25) if fine else rng.uniform(20, 60))
-    above = face + depth
+        return Sector(height, width, mm, (centre, -above), (face, far), (-half, half), aim)
+    return _zoomed(rng, height, width, mm, face + console.depth_mm * float(rng.uniform(0.9, 1.1)), half, aim)
+
+
+def _zoomed(
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    mm: float,
+    above: float,
+    half: float,
+    aim: tuple[float, float],
+) -> Sector:
+    """A part of the fan whose upper edge lies `above` mm below the apex, often well to one side of the fan's axis."""
+    width_mm, height_mm = width * mm, height * mm
+    # the middle of the upper edge may lie anywhere in the inner two thirds of a fan of this half angle
+    aside = float(np.clip(rng.normal(0.0, 0.3), -0.67, 0.67)) * max(above * math.sin(half) - width_mm / 2, 0.0)
+    centre = width_mm / 2 - aside
+    upper = -math.atan2(centre, above), math.atan2(width_mm - centre, above)
+    lower = -math.atan2(centre, above + height_mm), math.atan2(width_mm - centre, above + height_mm)
     if rng.random() < 0.35:
-        left, right = -1.5, 1.5
+        angle = min(upper[0], lower[0]), max(upper[1], lower[1])
     else:
         # the zoom box ends on two beams, so that its sides slant; one of them may lie outside of the frame
-        top = width_mm * rng.uniform(0.02, 0.16, size=2)
-        left = -math.atan2(centre - float(top[0]), above)
-        right = math.atan2(width_mm - float(top[1]) - centre, above)
-    corner = math.atan2(max(centre, width_mm - centre), above)
-    far = (above + height_mm) / (1.0 if rng.random() < 0.7 else 1.02)
+        left, right = width_mm * rng.uniform(0.02, 0.16, size=2)
+        angle = -math.atan2(centre - float(left), above), math.atan2(width_mm - float(right) - centre, above)
+        angle = max(angle[0], min(upper[0], lower[0])), min(angle[1], max(upper[1], lower[1]))
+    nearest = math.hypot(max(-centre, centre - width_mm, 0.0), above)
     reach = math.hypot(max(centre, width_mm - centre), above + height_mm)
-    return Sector(
-        height,
-        width,
-        mm,
-        (centre, -above),
-        (above * 0.999, reach if far >= above + height_mm else far),
-        (max(left, -corner), min(right, corner)),
-    )
+    far = reach if rng.random() < 0.7 else 0.985 * math.hypot(centre - width_mm / 2, above + height_mm)
+    return Sector(height, width, mm, (centre, -above), (nearest * 0.999, far), angle, aim)

@@ -29,6 +29,7 @@ _SPECULAR_FLOOR = 0.08
 _PERIOD_MM = 2.5  # length over which a mirror-like line changes its brightness by itself
 _KNOTS = 96
 _SUBPIXEL_BITS = 4
+_SOFT_PX = 2.5  # from this blur on, an edge is drawn on a coarser grid
 # Half of 255, and a little: a filled polygon takes in the finer pixels under its edge too. Measured on ellipses of
 # 4 to 120 px, this puts the edge of a mask within 0.1 px of the outline, 0.03 px for structures below 200 px.
 _INSIDE = 150
@@ -89,13 +90,11 @@ class Scene:
 
     def tissue(self, outline: Points, level: float, loss: Loss, texture: float, blur_mm: float) -> None:
         """Fills an outline (frame mm) and hides what was there."""
-        found = coverage(outline / self.sector.mm_per_px, self.level.shape)
+        px = self.sector.mm_per_px
+        found = coverage(outline / px, self.level.shape, blur_mm / px)
         if found is None:
             return
         rows, columns, covered = found
-        if blur_mm > 0:
-            # on bytes, which OpenCV blurs several times faster than floats
-            covered = np.asarray(cv2.GaussianBlur(covered, (0, 0), blur_mm / self.sector.mm_per_px), np.uint8)
         part = covered.astype(np.float32) / np.float32(255)
         for image, value in ((self.level, level), (self.texture, texture), (self.loss, loss), (self.mirror, 0.0)):
             crop = image[rows, columns]
@@ -113,7 +112,7 @@ class Scene:
             uneven: standard deviation of its brightness along it, dB; no real line is evenly bright.
         """
         px = self.sector.mm_per_px
-        curve = resample(curve, max(0.35, 2.5 * px))
+        curve = resample(curve, max(0.4, 3.0 * px))
         along = np.diff(curve, axis=0)
         length = np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-9)
         normal = np.stack([-along[:, 1], along[:, 0]], axis=1) / length[:, None]
@@ -150,8 +149,10 @@ class Scene:
         crop = self.mirror[y0:y1, x0:x1]
         np.maximum(crop, drawn, out=crop)
         if bone > 0:
-            covered = self.loss[y0:y1, x0:x1]
-            np.maximum(covered, np.where(drawn > 0, np.float32(BONE * bone), np.float32(0)), out=covered)
+            inside = (canvas > 0).astype(np.float32)
+            part = cv2.resize(inside, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
+            loss = self.loss[y0:y1, x0:x1]
+            np.maximum(loss, part * np.float32(BONE * bone), out=loss)
 
     def label(self, name: str, outline: Points, *, hides: bool = False, side: int = 0) -> None:
         """Labels what an outline (frame mm) encloses; `hides` takes it out of the masks drawn before."""
@@ -224,25 +225,50 @@ class Painter:
         self.scene.seen.add(name)
 
 
-def coverage(outline_px: Points, shape: tuple[int, ...]) -> tuple[slice, slice, npt.NDArray[np.uint8]] | None:
+def coverage(
+    outline_px: Points, shape: tuple[int, ...], blur_px: float = 0.0
+) -> tuple[slice, slice, npt.NDArray[np.uint8]] | None:
     """How much of each pixel an outline covers.
 
     Args:
         outline_px: corners [N, 2] in pixels, pixel (i, j) covers [i, i+1) x [j, j+1).
         shape: (H, W) of the frame.
+        blur_px: standard deviation of a soft edge.
 
     Returns:
         Rows, columns and the coverage there, 0 none to 255 all; None where the outline lies outside of the frame.
     """
-    low = np.floor(outline_px.min(axis=0)).astype(int) - 2
-    high = np.ceil(outline_px.max(axis=0)).astype(int) + 2
+    margin = 2 + int(np.ceil(2.5 * blur_px))
+    low = np.floor(outline_px.min(axis=0)).astype(int) - margin
+    high = np.ceil(outline_px.max(axis=0)).astype(int) + margin
     x0, y0 = max(int(low[0]), 0), max(int(low[1]), 0)
     x1, y1 = min(int(high[0]), shape[1]), min(int(high[1]), shape[0])
     if x0 >= x1 or y0 >= y1:
         return None
-    factor = 4 if (x1 - x0) * (y1 - y0) <= 40_000 else 2
-    canvas = np.zeros(((y1 - y0) * factor, (x1 - x0) * factor), np.uint8)
-    corners = ((outline_px - (x0, y0)) * factor - 0.5) * (1 << _SUBPIXEL_BITS)
-    cv2.fillPoly(canvas, [np.rint(corners).astype(np.int32)], 255, cv2.LINE_8, _SUBPIXEL_BITS)
-    part = cv2.resize(canvas, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
+    size = (x1 - x0, y1 - y0)
+    if blur_px >= _SOFT_PX:
+        return slice(y0, y1), slice(x0, x1), _soft(outline_px - (x0, y0), size, blur_px)
+    factor = 4 if size[0] * size[1] <= 40_000 else 2
+    part = cv2.resize(_filled(outline_px - (x0, y0), size, factor), size, interpolation=cv2.INTER_AREA)
+    if blur_px > 0:
+        # on bytes, which OpenCV blurs several times faster than floats
+        part = cv2.GaussianBlur(part, (0, 0), blur_px)
     return slice(y0, y1), slice(x0, x1), np.asarray(part, np.uint8)
+
+
+def _soft(outline_px: Points, size: tuple[int, int], blur_px: float) -> npt.NDArray[np.uint8]:
+    """Coverage with an edge so soft that fewer, larger pixels hold all of it."""
+    cell = blur_px / _SOFT_PX * 2.0
+    coarse = max(2, round(size[0] / cell)), max(2, round(size[1] / cell))
+    scale = np.array(coarse) / np.array(size)
+    fine = cv2.resize(_filled(outline_px * scale, coarse, 2), coarse, interpolation=cv2.INTER_AREA)
+    part = cv2.GaussianBlur(fine, (0, 0), blur_px * float(scale.mean()))
+    return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _filled(outline_px: Points, size: tuple[int, int], factor: int) -> npt.NDArray[np.uint8]:
+    """The outline's inside, 255, on a canvas `factor` times finer than `size` (width, height)."""
+    canvas = np.zeros((size[1] * factor, size[0] * factor), np.uint8)
+    corners = (outline_px * factor - 0.5) * (1 << _SUBPIXEL_BITS)
+    cv2.fillPoly(canvas, [np.rint(corners).astype(np.int32)], 255, cv2.LINE_8, _SUBPIXEL_BITS)
+    return canvas
