@@ -10,19 +10,24 @@ from rich.progress import Progress
 
 from fetalseg.anatomy import VIEWS
 from fetalseg.phantom.dataset import write_dataset
+from fetalseg.phantom.frames import NO_VIEW
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
-    views = ", ".join(v.name for v in VIEWS)
+    views = ", ".join([*(v.name for v in VIEWS), f"{NO_VIEW} (no fetus)"])
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for instances.json and images/")
     parser.add_argument("--frames", type=int, required=True, metavar="N", help="how many frames")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="same seed, same bytes (default 0)")
     parser.add_argument("--size", type=_size, default=(640, 432), metavar="WxH", help="frame size (default 640x432)")
     parser.add_argument("--views", nargs="+", metavar="VIEW", help=f"only these views: {views} (default all)")
-    parser.add_argument("--cine", action="store_true", help="a moving examination of one fetus at 25 frames a second")
+    parser.add_argument(
+        "--cine",
+        action="store_true",
+        help="one fetus at 25 frames a second: the probe sweeps from view to view, holds and freezes",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

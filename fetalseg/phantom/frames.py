@@ -17,9 +17,11 @@ from fetalseg.phantom.motion import Motion
 from fetalseg.phantom.overlays import draw_overlays
 from fetalseg.phantom.scanner import Map, draw_sector
 from fetalseg.phantom.scene import Scene, Shape
-from fetalseg.phantom.views import abdomen, extremity, head, neck, spine, thorax
+from fetalseg.phantom.views import abdomen, extremity, head, neck, nothing, spine, thorax
 
-__all__ = ["PhantomFrame", "make_frame"]
+__all__ = ["NO_VIEW", "PhantomFrame", "check_view", "make_frame"]
+
+NO_VIEW = "none"  # frames without a fetus in the plane
 
 _MODULES: dict[str, ModuleType] = {
     "head": head,
@@ -28,6 +30,7 @@ _MODULES: dict[str, ModuleType] = {
     "abdomen": abdomen,
     "extremity": extremity,
     "spine": spine,
+    NO_VIEW: nothing,
 }
 # Structures that may be visible in a view and aren't annotated there: an annotator of this view leaves them unknown.
 _UNKNOWN: dict[str, frozenset[str]] = {
@@ -37,6 +40,7 @@ _UNKNOWN: dict[str, frozenset[str]] = {
     "abdomen": frozenset({"heart"}),
     "extremity": frozenset({"spine", "heart", "stomach"}),
     "spine": frozenset({*view("extremity").annotated, "heart", "stomach"}),
+    NO_VIEW: frozenset(),
 }
 _SEEN_SHARE = 0.3
 _SEEN_DB = 3.0
@@ -51,13 +55,14 @@ class PhantomFrame:
     Attributes:
         pixels: uint8 gray [H, W].
         spacing_mm: size of a pixel (y, x).
-        view: name of the view.
+        view: name of the view, or `NO_VIEW` where no fetus is in the plane.
         names: structure of each instance [N].
         masks: bool [N, H, W], what is visible of each instance.
         ignored: bool [N]; an instance that lies mostly outside of the frame or hardly stands out: neither right nor
             wrong to find it.
         annotated: names of the structures about which the frame says everything: labelled, or absent.
         visible: names of the structures that are visible, labelled or not.
+        track_ids: int [N]; the same structure keeps its number, 1 or more, in all frames of a cine.
         timestamp_ms: time in a cine, 0 in a still.
     """
 
@@ -69,6 +74,7 @@ class PhantomFrame:
     ignored: npt.NDArray[np.bool_]
     annotated: tuple[str, ...]
     visible: tuple[str, ...]
+    track_ids: tuple[int, ...]
     timestamp_ms: float = 0.0
 
     def instances(self) -> Instances:
@@ -103,7 +109,7 @@ def make_frame(
     """Draws and scans one frame.
 
     Args:
-        view_name: one of the six views.
+        view_name: one of the six views, or `NO_VIEW`.
         examination: the fetus and the scanner.
         plan: decides everything that stays the same while a probe is held still; equal plans, equal anatomy.
         speckle: the scatterers of this frame.
@@ -117,7 +123,8 @@ def make_frame(
     Raises:
         ValueError: no such view.
     """
-    known = view(view_name)
+    check_view(view_name)
+    known = set() if view_name == NO_VIEW else set(view(view_name).annotated)
     module = _MODULES[view_name]
     placing, painting, texture, writing = (np.random.default_rng(child) for child in _children(plan, 4))
     width_mm = float(module.field_mm(examination, placing))
@@ -127,12 +134,11 @@ def make_frame(
     uneven = unevenness(sector, texture, (motion.x_mm, motion.y_mm))
     scanned, level = scan(scene, examination.console, speckle, noise, uneven)
     picture = np.clip(np.rint(scanned), 0, 255).astype(np.uint8)
-    targets = [shape.mask for shape in scene.shapes if shape.name in known.tested]
-    hidden = draw_overlays(picture, sector, writing, targets if frozen else None)
+    hidden = draw_overlays(picture, sector, writing, _measured(scene.shapes, view_name) if frozen else None)
     kept, ignored = _kept(scene.shapes, sector.inside & ~hidden, level, sector.mm_per_px)
     visible = {shape.name for shape in kept} | scene.seen
     only_ignored = visible - scene.seen - {s.name for s, lost in zip(kept, ignored, strict=True) if not lost}
-    annotated = set(structure_names()) - _UNKNOWN[view_name] - (scene.seen - set(known.annotated)) - only_ignored
+    annotated = set(structure_names()) - _UNKNOWN[view_name] - (scene.seen - known) - only_ignored
     return PhantomFrame(
         pixels=picture,
         spacing_mm=(sector.mm_per_px, sector.mm_per_px),
@@ -142,8 +148,26 @@ def make_frame(
         ignored=np.array(ignored, np.bool_),
         annotated=tuple(name for name in structure_names() if name in annotated),
         visible=tuple(name for name in structure_names() if name in visible),
+        track_ids=tuple(2 * structure(shape.name).label + shape.side + 1 for shape in kept),
         timestamp_ms=timestamp_ms,
     )
+
+
+def check_view(name: str) -> str:
+    """The name, if frames of this view can be drawn.
+
+    Raises:
+        ValueError: it is neither one of the six views nor `NO_VIEW`.
+    """
+    return name if name == NO_VIEW else view(name).name
+
+
+def _measured(shapes: list[Shape], view_name: str) -> list[npt.NDArray[np.bool_]]:
+    """What an operator puts calipers on in this view: of a profile the translucency, else any tested structure."""
+    if view_name == NO_VIEW:
+        return []
+    names = {"nuchal_translucency"} if view_name == "neck" else set(view(view_name).tested)
+    return [shape.mask for shape in shapes if shape.name in names]
 
 
 def _children(plan: np.random.SeedSequence, count: int) -> list[np.random.SeedSequence]:

@@ -9,6 +9,7 @@ the back and 1.1 mm towards the chest.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -41,10 +42,9 @@ def paint(scene: Scene, examination: Examination, rng: np.random.Generator, moti
     band = draw_band(examination.sizes["nt"] / _scale(examination), rng)
     body = _outline(band.skin, rng)
     _womb(scene, painter, rng, body, band.skin)
-    if rng.random() < 0.4:
-        _arm(painter, examination, rng, motion, pose.scale)
-    if rng.random() < 0.3:
-        _arm(painter, examination, rng, motion, pose.scale)
+    for side, chance in ((0, 0.4), (1, 0.3)):
+        if rng.random() < chance:
+            _arm(painter, examination, rng, motion, side)
     level = -5.0 + examination.tissue_db["wall"]
     _body(painter, examination, rng, body, level)
     _brain(painter, examination, rng)
@@ -69,8 +69,8 @@ def _place(scene: Scene, scale: float, rng: np.random.Generator, motion: Motion)
     """
     width, height = scene.sector.size_mm
     kind = rng.random()
-    turn = float(rng.normal(0.0, 0.055) if rng.random() < 0.84 else rng.uniform(-0.42, 0.42))
-    x, y = float(rng.normal(0.48, 0.09)), float(rng.normal(0.385, 0.045))
+    turn = float(rng.normal(0.0, 0.04) if rng.random() < 0.84 else rng.uniform(-0.42, 0.42))
+    x, y = float(rng.normal(0.48, 0.09)), float(rng.normal(0.375, 0.045))
     if kind < 0.10:
         turn, y = turn + math.pi, 1.0 - y
     elif kind < 0.15:
@@ -199,10 +199,11 @@ def _spine(painter: Painter, examination: Examination, rng: np.random.Generator)
     painter.label("spine", ribbon(curve, 2.9))
 
 
-def _arm(painter: Painter, examination: Examination, rng: np.random.Generator, motion: Motion, scale: float) -> None:
+def _arm(painter: Painter, examination: Examination, rng: np.random.Generator, motion: Motion, side: int) -> None:
     """A forearm or a hand in the fluid before the face or the chest."""
     start = int(rng.integers(1, 3))
     names = ARM[start:]
     turns = tuple(float(rng.normal(0, 0.5)) + motion.swing for _ in names)
-    pose = Pose(float(rng.uniform(3, 18)), float(rng.uniform(-12, -5)), float(rng.uniform(-3.1, 0.2)), 1 / scale)
-    paint_limb(painter.at(pose), Limb(names, turns), examination, rng)
+    pose = Pose(float(rng.uniform(3, 18)), float(rng.uniform(-12, -5)), float(rng.uniform(-3.1, 0.2)))
+    pose = replace(pose, scale=1 / _scale(examination))
+    paint_limb(painter.at(pose), Limb(names, turns), examination, rng, side=side)

@@ -43,7 +43,7 @@ def draw_band(thick: float, rng: np.random.Generator) -> Band:
         rng: source of the draw.
     """
     base = _MIDDLE_Y + thick / 2 + 0.35
-    smile, tilt = abs(float(rng.normal(0.0, 0.5))), float(rng.normal(0.0, 0.025))
+    smile, tilt = abs(float(rng.normal(0.0, 0.5))), float(rng.normal(0.0, 0.015))
     x = np.array([-11.0, -8.0, -4.0, 1.0, 6.0, 12.0, 20.0, 32.0, 54.0])
     y = base + tilt * (x - 1.0) - smile * ((x - 1.0) / 14.0) ** 2 * np.where(x > 20, 20 / x, 1.0)
     y[0] = 12.6 + 0.3 * thick
@@ -106,7 +106,7 @@ def paint_nose(painter: Painter, examination: Examination, rng: np.random.Genera
     x, y = float(rng.normal(-1.1, 0.4)), float(rng.normal(-3.83, 0.33))
     skin, tip = float(rng.uniform(6, 15)) + examination.tissue_db["line"], float(rng.uniform(4, 13))
     level = float(rng.uniform(13, 21)) + examination.tissue_db["bone"]
-    turn, thick = float(rng.normal(0.0, 0.08)), float(rng.uniform(0.7, 0.95)) / scale
+    turn, thick = float(rng.normal(0.0, 0.08)), float(rng.uniform(0.6, 0.85)) / scale
     apart = float(rng.uniform(1.1, 1.7))
     painter.line(smooth([(x - 1.5, y - apart), (x, y - apart + 0.1), (x + 1.5, y - apart - 0.3)]), skin, 0.45, power=3)
     painter.line(np.array([[x + 1.7, y - 0.6], [x + 2.9, y - 0.3]]), tip, 0.6, power=2)
@@ -114,7 +114,7 @@ def paint_nose(painter: Painter, examination: Examination, rng: np.random.Genera
     shown = motion.shown(0.6)
     if not examination.nasal_bone or unseen or shown <= 0:
         return
-    half = examination.sizes["nasal_bone"] / scale / 2 * shown
+    half = 0.95 * examination.sizes["nasal_bone"] / scale / 2 * shown
     curve = smooth([(-half, 0.04), (0.0, -0.04), (half, 0.04)])
     bone = painter.at(Pose(x, y, turn))
     bone.tissue(ribbon(curve * 0.9, 0.7 * thick), 1.0, blur=0.15)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,83 +29,128 @@ def paint(scene: Scene, examination: Examination, rng: np.random.Generator, moti
     """Draws the fetus along the frame, head left or right, back up or down (sagittal) or seen from behind."""
     x, y = scene.sector.wander(rng)
     sagittal = bool(rng.random() < 0.72)
-    turn = float(rng.normal(0.0, 0.22)) + motion.turn
+    turn = float(rng.normal(0.0, 0.25))
     if sagittal and rng.random() < 0.4:
         turn += math.pi
     scale = examination.crl_mm
-    pose = Pose(
-        x + motion.x_mm,
-        y + motion.y_mm,
-        turn,
-        mirror=bool(rng.random() < 0.5),
-    )
-    if sagittal:
-        head, trunk = _profile(scale, rng)
-    else:
-        head, trunk = _from_behind(scale, rng)
-    surround(scene.at(Pose()), pose.apply(np.concatenate([head, trunk])), rng, roomy=float(rng.uniform(0.9, 1.2)))
-    painter = scene.at(pose)
+    mirror = bool(rng.random() < 0.5)
+    shown = 0.5 + 0.5 * motion.shown(1.2)
+    curl = float(rng.uniform(0.0, 0.9)) if sagittal else float(rng.normal(0.0, 0.25))
+    head, trunk = _profile(scale, rng) if sagittal else _from_behind(scale, rng)
+    body = _Body(_curled(head, curl, scale), _curled(trunk, curl, scale), curl, scale)
+    still = Pose(x, y, turn, 1.0, mirror)
+    around = still.apply(np.concatenate([body.head, body.trunk]))
+    surround(scene.at(Pose()), around, rng, roomy=float(rng.uniform(0.75, 1.05)), tight=0.1)
+    painter = scene.at(Pose(x + motion.x_mm, y + motion.y_mm, turn + motion.turn, shown, mirror))
     if rng.random() < 0.6:
-        _limbs(painter, examination, rng, motion, scale, sagittal)
-    _masses(painter, examination, rng, head, trunk)
+        _limbs(painter, examination, rng, motion, body, sagittal)
+    _masses(painter, examination, rng, body)
     if sagittal:
-        _organs(painter, rng, scale)
-        _row_from_the_side(painter, examination, rng, scale)
+        _organs(painter, rng, body)
+        _row_from_the_side(painter, examination, rng, body)
     else:
-        _rows_from_behind(painter, examination, rng, scale)
+        _rows_from_behind(painter, examination, rng, body)
+
+
+@dataclass(frozen=True, eq=False)
+class _Body:
+    """Outlines of a whole fetus in mm, and how it is curled.
+
+    Attributes:
+        head: [N, 2].
+        trunk: [N, 2].
+        curl: radians between the directions of neck and rump, positive towards the belly.
+        scale: crown-rump length, mm.
+    """
+
+    head: Points
+    trunk: Points
+    curl: float
+    scale: float
+
+    def place(self, points: Points) -> Points:
+        """Points of a straight fetus, in crown-rump lengths, in mm of this one."""
+        return _curled(points * self.scale, self.curl, self.scale)
+
+
+def _curled(points: Points, curl: float, scale: float) -> Points:
+    """Bends x (from crown to rump) into an arc that turns by `curl` over one crown-rump length."""
+    if abs(curl) < 1e-3:
+        return points
+    radius = scale / curl
+    angle = points[:, 0] / radius
+    # the belly lies at negative y, on the inner side of the arc
+    away = radius + points[:, 1]
+    return np.stack([away * np.sin(angle), away * np.cos(angle) - radius], axis=1)
 
 
 def _profile(scale: float, rng: np.random.Generator) -> tuple[Points, Points]:
     """Head and trunk from the side; x from crown to rump around the middle, the back at positive y."""
-    bend = float(rng.uniform(0.02, 0.06))
-    head = [(-0.50, 0.0), (-0.47, -0.11), (-0.38, -0.185), (-0.28, -0.18), (-0.22, -0.15), (-0.2, -0.10)]
-    head += [(-0.17, -0.05), (-0.2, 0.05), (-0.24, 0.13), (-0.33, 0.175), (-0.43, 0.13)]
-    trunk = [(-0.26, 0.02), (-0.16, 0.0), (-0.10, -0.06), (0.05, -0.13), (0.2, -0.14), (0.36, -0.09), (0.46, 0.0)]
-    trunk += [(0.49, 0.08), (0.44, 0.13 - bend), (0.3, 0.165), (0.1, 0.165), (-0.08, 0.15), (-0.2, 0.155), (-0.3, 0.16)]
-    return smooth(head, closed=True) * scale, smooth(trunk, closed=True) * scale
+    head = [(-0.50, 0.02), (-0.48, -0.10), (-0.40, -0.18), (-0.31, -0.195), (-0.275, -0.17), (-0.245, -0.185)]
+    head += [(-0.225, -0.165), (-0.20, -0.15), (-0.175, -0.12), (-0.17, -0.06), (-0.19, 0.05), (-0.24, 0.13)]
+    head += [(-0.34, 0.17), (-0.44, 0.13)]
+    belly = float(rng.uniform(0.11, 0.17))
+    trunk = [(-0.26, 0.02), (-0.16, 0.0), (-0.10, -0.06), (0.05, -0.93 * belly), (0.2, -belly), (0.34, -0.65 * belly)]
+    trunk += [(0.45, 0.0), (0.49, 0.08), (0.44, 0.115), (0.3, 0.15), (0.1, 0.16), (-0.08, 0.15), (-0.2, 0.15)]
+    trunk += [(-0.3, 0.155)]
+    shapes = (np.array(part) + rng.normal(0.0, 0.005, size=(len(part), 2)) for part in (head, trunk))
+    first, second = (smooth(shape, closed=True) * scale for shape in shapes)
+    return first, second
 
 
 def _from_behind(scale: float, rng: np.random.Generator) -> tuple[Points, Points]:
-    head = ellipse(-0.35, 0.0, 0.16, 0.15) * scale
-    wide = float(rng.uniform(0.9, 1.1))
-    half = [(-0.24, 0.05), (-0.17, 0.10), (-0.05, 0.15), (0.1, 0.145), (0.25, 0.13), (0.38, 0.10), (0.47, 0.0)]
+    head = blob(ellipse(-0.35, 0.0, 0.16, 0.15), rng, 0.03) * scale
+    wide = float(rng.uniform(0.85, 1.1))
+    half = [(-0.25, 0.05), (-0.19, 0.11), (-0.08, 0.155), (0.1, 0.145), (0.25, 0.13), (0.38, 0.115), (0.47, 0.0)]
     mirrored = [(x, -y) for x, y in half[-2::-1]]
     return head, smooth([*half, *mirrored], closed=True) * (scale, scale * wide)
 
 
-def _masses(painter: Painter, examination: Examination, rng: np.random.Generator, head: Points, trunk: Points) -> None:
-    wall = -3.0 + examination.tissue_db["wall"]
-    line = 10.0 + examination.tissue_db["line"]
-    painter.tissue(head, -4.0, blur=0.2)
-    painter.tissue(trunk, wall, loss=MUSCLE, texture=3.0, blur=0.2)
-    painter.line(trunk, line, 0.6, power=5, closed=True)
-    brain = head.mean(axis=0) + (head - head.mean(axis=0)) * 0.86
-    painter.tissue(brain, -12.0 + examination.tissue_db["brain"], texture=3.5, blur=0.3)
-    centre = head.mean(axis=0)
-    dark = blob(ellipse(float(centre[0]), float(centre[1]), 4.0, 2.2), rng, 0.15)
-    painter.tissue(dark, -30.0, loss=FLUID, blur=0.5)
-    painter.line(
-        centre + (head - centre) * 0.94, 18.0 + examination.tissue_db["bone"], 1.0, power=5, bone=0.6, closed=True
-    )
+def _masses(painter: Painter, examination: Examination, rng: np.random.Generator, body: _Body) -> None:
+    wall = -4.0 + examination.tissue_db["wall"]
+    line = 8.0 + examination.tissue_db["line"]
+    head, trunk = body.head, body.trunk
+    painter.tissue(head, wall, texture=3.0, blur=0.2)
+    painter.tissue(trunk, wall, loss=MUSCLE, texture=4.0, blur=0.2)
+    painter.line(trunk, line, 0.4, power=5, uneven=4, closed=True)
+    centre = body.place(np.array([[-0.36, -0.01]]))[0]
+    level = -9.0 + examination.tissue_db["brain"]
+    brain = blob(ellipse(float(centre[0]), float(centre[1]), 0.125 * body.scale, 0.14 * body.scale), rng, 0.04)
+    painter.tissue(brain, level, texture=4.0, blur=0.3)
+    for _ in range(int(rng.integers(2, 7))):
+        x, y = (centre + rng.normal(0.0, 0.05, size=2) * body.scale).tolist()
+        size = float(rng.uniform(0.012, 0.05)) * body.scale
+        patch = blob(ellipse(x, y, size, 0.7 * size), rng, 0.2)
+        painter.tissue(patch, level + float(rng.normal(-4, 8)), texture=3.0, blur=0.4)
+    skull = centre + (brain - centre) * 1.06
+    bone = float(rng.uniform(12, 20)) + examination.tissue_db["bone"]
+    painter.line(skull, bone - 16, 0.6, power=0, uneven=4, closed=True)
+    painter.line(skull, bone, 0.8, power=5, bone=0.6, uneven=4, closed=True)
 
 
-def _organs(painter: Painter, rng: np.random.Generator, scale: float) -> None:
+def _organs(painter: Painter, rng: np.random.Generator, body: _Body) -> None:
+    scale = body.scale
+    (x, y), (u, v), (s, t), (bx, by) = body.place(
+        np.array([[-0.02, 0.0], [0.14, -0.05], [0.15, 0.0], [0.36, 0.0]])
+    ).tolist()
+    lung = blob(ellipse(x, y + 0.04 * scale, 0.10 * scale, 0.08 * scale), rng, 0.1)
+    painter.tissue(lung, float(rng.uniform(-3, 2)), texture=2.0, blur=0.5)
     if rng.random() < 0.6:
-        painter.tissue(ellipse(-0.02 * scale, 0.0, 0.055 * scale, 0.045 * scale), -20.0, loss=BLOOD, blur=0.4)
+        painter.tissue(blob(ellipse(x, y, 0.055 * scale, 0.045 * scale), rng, 0.1), -18.0, loss=BLOOD, blur=0.4)
         painter.see("heart")
+    painter.tissue(blob(ellipse(u, v, 0.09 * scale, 0.06 * scale), rng, 0.1), float(rng.uniform(-4, 0)), blur=0.5)
     if rng.random() < 0.5:
-        painter.tissue(ellipse(0.14 * scale, -0.01 * scale, 2.2, 1.5), -45.0, loss=FLUID, blur=0.15)
+        painter.tissue(ellipse(s, t, 2.2, 1.5), -45.0, loss=FLUID, blur=0.15)
         painter.see("stomach")
-    painter.tissue(ellipse(0.13 * scale, -0.06 * scale, 0.08 * scale, 0.05 * scale), 0.0, blur=0.5)
     if rng.random() < 0.3:
-        painter.tissue(ellipse(0.36 * scale, -0.01 * scale, 1.8, 1.3), -45.0, loss=FLUID, blur=0.15)
+        painter.tissue(ellipse(bx, by, 1.8, 1.3), -45.0, loss=FLUID, blur=0.15)
 
 
-def _row_from_the_side(painter: Painter, examination: Examination, rng: np.random.Generator, scale: float) -> None:
+def _row_from_the_side(painter: Painter, examination: Examination, rng: np.random.Generator, body: _Body) -> None:
     """Bodies in front, arches behind, along a gentle C from the skull to the sacrum."""
     bend = float(rng.uniform(-0.01, 0.02))
     knots = [(-0.22, 0.095), (-0.1, 0.105 + bend), (0.1, 0.12 + bend), (0.3, 0.115), (0.40, 0.085), (0.455, 0.045)]
-    curve = smooth(knots) * scale
+    curve = body.place(smooth(knots))
     curve = _of_length(curve, examination.sizes["spine"])
     apart = float(rng.uniform(1.5, 2.2))
     narrow = np.linspace(1.0, 0.6, len(curve))
@@ -113,10 +159,10 @@ def _row_from_the_side(painter: Painter, examination: Examination, rng: np.rando
     painter.label("spine", ribbon(curve, (apart + 1.3) * narrow + 0.2))
 
 
-def _rows_from_behind(painter: Painter, examination: Examination, rng: np.random.Generator, scale: float) -> None:
+def _rows_from_behind(painter: Painter, examination: Examination, rng: np.random.Generator, body: _Body) -> None:
     """Two rows 2 to 3 mm apart that meet at the sacrum; ribs leave them in the chest."""
     bow = float(rng.normal(0.0, 0.015))
-    curve = smooth([(-0.2, 0.0), (-0.05, bow), (0.15, 1.3 * bow), (0.3, bow), (0.44, 0.0)]) * scale
+    curve = body.place(smooth([(-0.2, 0.0), (-0.05, bow), (0.15, 1.3 * bow), (0.3, bow), (0.44, 0.0)]))
     curve = _of_length(curve, examination.sizes["spine"])
     apart = float(rng.uniform(2.0, 3.0))
     along = np.linspace(0.0, 1.0, len(curve))
@@ -124,7 +170,7 @@ def _rows_from_behind(painter: Painter, examination: Examination, rng: np.random
     level = 12.0 + examination.tissue_db["bone"]
     for share in np.linspace(0.12, 0.5, 9).tolist():
         x, y = curve[int(share * (len(curve) - 1))].tolist()
-        reach = scale * 0.105 * math.sin(math.pi * (0.25 + share))
+        reach = body.scale * 0.105 * math.sin(math.pi * (0.25 + share))
         for side in (-1, 1):
             rib = arc(x - 0.5, y, 2.5, side * reach, 0.25, 1.3, 9)
             painter.line(rib, level + float(rng.normal(0, 3)), 0.6, power=1.5, bone=0.4)
@@ -154,7 +200,7 @@ def _limbs(
     examination: Examination,
     rng: np.random.Generator,
     motion: Motion,
-    scale: float,
+    body: _Body,
     sagittal: bool,
 ) -> None:
     """Arms and legs before the trunk or at its sides; seen, and not labelled in this view."""
@@ -163,5 +209,6 @@ def _limbs(
         if rng.random() < 0.7:
             count = int(rng.integers(1, 4))
             turns = tuple(float(rng.normal(0.0, 0.7)) + motion.swing for _ in range(count))
-            pose = Pose(x * scale, front * scale, math.copysign(1.2, front) + float(rng.normal(0, 0.6)))
+            at = body.place(np.array([[x, front]]))[0]
+            pose = Pose(float(at[0]), float(at[1]), math.copysign(1.2, front) + float(rng.normal(0, 0.6)))
             paint_limb(painter.at(pose), Limb(chain[:count], turns), examination, rng, labelled=False)

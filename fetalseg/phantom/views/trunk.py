@@ -9,7 +9,7 @@ import numpy as np
 from fetalseg.phantom.examination import Examination
 from fetalseg.phantom.motion import Motion
 from fetalseg.phantom.scene import SOFT, Painter, Scene
-from fetalseg.phantom.shapes import Points, Pose, arc, ellipse, smooth
+from fetalseg.phantom.shapes import Points, Pose, arc, blob, ellipse, smooth
 from fetalseg.phantom.surroundings import surround
 from fetalseg.phantom.views.limbs import ARM, LEG, Limb, paint_limb
 
@@ -33,17 +33,14 @@ def place_trunk(
         A painter in the cut's own frame, its skin [P, 2] in mm, and its half-axes (side to side, front to back) in mm.
     """
     diameter = examination.sizes[size] / math.pi
-    wide = float(rng.uniform(0.97, widest))
+    wide = float(rng.uniform(0.96, widest))
     a, b = diameter / 2 * wide, diameter / 2 / wide
     x, y = scene.sector.wander(rng)
-    pose = Pose(
-        x + motion.x_mm,
-        y + motion.y_mm,
-        float(rng.uniform(-math.pi, math.pi)) + motion.turn,
-        mirror=bool(rng.random() < 0.5),
-    )
-    skin = body_wall(a, b)
-    surround(scene.at(Pose()), pose.apply(skin), rng)
+    turn, mirror = float(rng.uniform(-math.pi, math.pi)), bool(rng.random() < 0.5)
+    shown = motion.shown(1.5)
+    pose = Pose(x + motion.x_mm, y + motion.y_mm, turn + motion.turn, shown, mirror)
+    skin = blob(body_wall(a, b), rng, 0.012)
+    surround(scene.at(Pose()), Pose(x, y, turn, 1.0, mirror).apply(skin), rng, roomy=0.95)
     painter = scene.at(pose)
     if rng.random() < 0.35:
         limb_beside(painter, a, b, examination, rng, motion)
@@ -58,13 +55,29 @@ def body_wall(a: float, b: float) -> Points:
 
 
 def ribs(painter: Painter, a: float, b: float, examination: Examination, rng: np.random.Generator, count: int) -> None:
-    """Bright arcs inside the wall, each casting a streak of shadow."""
-    for _ in range(count):
-        start = float(rng.uniform(0, 2 * math.pi))
-        length = float(rng.uniform(0.3, 0.9))
-        depth = float(rng.uniform(1.3, 2.3))
-        piece = arc(0.0, 0.0, a - depth, b - depth, start, start + length, 14)
-        painter.line(piece, 17.0 + examination.tissue_db["bone"], 0.8, power=4, bone=0.7)
+    """Bright arcs inside the wall, on both sides from the spine forwards, each casting a streak of shadow.
+
+    Args:
+        painter: draws in mm of the cut.
+        a: half-axis of the skin from side to side, mm.
+        b: half-axis from front to back, mm.
+        examination: levels.
+        rng: source of the draw.
+        count: how many arcs on each side; each is a rib that the plane cuts along a piece of its way.
+    """
+    depth = float(rng.uniform(1.4, 2.1))
+    for side in (-1, 1):
+        angle = 0.42
+        for _ in range(count):
+            length = float(rng.uniform(0.25, 0.65))
+            begin = angle + float(rng.uniform(0.0, 0.25))
+            # angles run from the spine (y down) round to the front
+            turn = np.linspace(begin, begin + length, 14)
+            piece = np.stack([side * (a - depth) * np.sin(turn), (b - depth) * np.cos(turn)], axis=1)
+            level = 15.0 + examination.tissue_db["bone"] + float(rng.normal(0, 2))
+            painter.line(piece, level - 10, 0.6, power=0, uneven=3)
+            painter.line(piece, level, 0.6, power=3, bone=0.6, uneven=3)
+            angle = begin + length + 0.12
 
 
 def vertebra(painter: Painter, y: float, size: float, examination: Examination, *, labelled: bool = True) -> None:
