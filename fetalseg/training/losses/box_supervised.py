@@ -48,6 +48,8 @@ def projection_loss(logits: Tensor, boxes: Tensor) -> Tensor:
 
     The mask's projection is the largest probability of each column (row), the box's is 1 in columns (rows) whose
     centres it holds and 0 elsewhere. Dice has squares below the line, as in the paper: 2 sum(a b) / sum(a^2 + b^2).
+    Unlike the paper's, a column of the box is asked for its largest value between the box's rows, and a row likewise:
+    otherwise a pixel above the box, pushed down by its row, is held up by its column, and descent stops there.
 
     Args:
         logits: [P, Hp, Wp] coefficients times prototypes, not cropped.
@@ -59,10 +61,13 @@ def projection_loss(logits: Tensor, boxes: Tensor) -> Tensor:
     if len(logits) == 0:
         return logits.sum()
     columns, rows = _projections(boxes, logits.shape[1], logits.shape[2])
+    above_or_below = columns[:, None, :] & ~rows[:, :, None]
+    beside = rows[:, :, None] & ~columns[:, None, :]
     # The sigmoid rises everywhere, so the largest logit is the pixel of the largest probability.
-    across = _dice_distance(torch.sigmoid(logits.amax(dim=1)), columns.float())
-    down = _dice_distance(torch.sigmoid(logits.amax(dim=2)), rows.float())
-    return (across + down).mean()
+    across = logits.masked_fill(above_or_below, -torch.inf).amax(dim=1)  # [P, Wp]
+    down = logits.masked_fill(beside, -torch.inf).amax(dim=2)  # [P, Hp]
+    distances = _dice_distance(across.sigmoid(), columns.float()) + _dice_distance(down.sigmoid(), rows.float())
+    return distances.mean()
 
 
 def pairwise_loss(

@@ -56,7 +56,7 @@ def mask_loss(
 def crop_region(boxes: Tensor, height: int, width: int, *, margin: int = 1, whole_pixels: bool = True) -> Tensor:
     """Bool [P, height, width]: the pixels of each box [P, 4], and `margin` more on each side.
 
-    A box has all pixels that it touches. With a margin of one these are the pixels that decide about the mask inside
+    A box has all pixels that it touches. With a margin of one these hold every pixel that decides about the mask inside
     the box when serving: a frame pixel there is interpolated between the four nearest centres. Without `whole_pixels`
     the region has those whose upper left corner lies in the box widened by `margin`, as in the public YOLACT: one pixel
     fewer at a left or upper edge between two pixels.

@@ -5,16 +5,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from fetalseg.training.losses import (
-    box_overlap_loss,
-    crop_region,
     focal_loss,
     hard_negative_cross_entropy,
-    mask_loss,
-    paired_iou,
     partial_cross_entropy,
     quality_focal_loss,
-    semantic_loss,
-    smooth_l1_loss,
 )
 
 NO_ANCHORS = tuple(torch.zeros(0, dtype=torch.int64) for _ in range(3))
@@ -124,105 +118,40 @@ def test_focal_loss_of_a_hand_made_score():
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_paired_overlaps_of_hand_made_boxes():
-    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 10, 10]])
-    truths = torch.tensor([[0.0, 0, 10, 10], [5, 0, 15, 10], [20, 0, 30, 10]])
+def test_the_gradient_of_a_background_anchor_moves_weight_to_whatever_is_not_denied():
+    logits = LOGITS.clone().requires_grad_()
 
-    # 50 / 150 for the half overlap.
-    torch.testing.assert_close(paired_iou(boxes, truths), torch.tensor([1.0, 1 / 3, 0.0]))
+    partial_cross_entropy(logits, torch.tensor([0]), torch.tensor([[True, False, True]])).sum().backward()
 
-
-def test_smooth_l1_is_quadratic_below_one_and_linear_above():
-    offsets = torch.tensor([[0.5, 0, 0, 0], [0, 3, 0, 0]])
-
-    # (0.5 * 0.25 + (3 - 0.5)) / 2 anchors
-    assert smooth_l1_loss(offsets, torch.zeros(2, 4)).item() == pytest.approx((0.125 + 2.5) / 2)
+    # p - p / 0.4 for background and the unlabelled structure (their sum is 0.1 + 0.3), p for the labelled ones.
+    torch.testing.assert_close(logits.grad, torch.tensor([[0.1 - 0.25, 0.2, 0.3 - 0.75, 0.4]]))
 
 
-def test_giou_of_boxes_side_by_side():
-    boxes, truths = torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[20.0, 0, 30, 10]])
+def test_hard_negatives_of_full_labels_are_those_of_the_plain_cross_entropy():
+    torch.manual_seed(1)
+    logits, targets = torch.randn(2, 40, 4), torch.zeros(2, 40, dtype=torch.int64)
+    targets[0, :3], targets[1, 7], targets[1, 20:30] = 2, 3, -1
 
-    # IoU 0, hull 300, union 200: GIoU = -100 / 300.
-    assert box_overlap_loss(boxes, truths, "giou").item() == pytest.approx(1 + 1 / 3, rel=1e-5)
-    # Centres 20 px apart, diagonal of the hull squared 30^2 + 10^2.
-    assert box_overlap_loss(boxes, truths, "diou").item() == pytest.approx(1 + 400 / 1000, rel=1e-5)
+    ours = hard_negative_cross_entropy(logits, targets, torch.ones(2, 3, dtype=torch.bool))
 
-
-def test_an_overlap_loss_on_offsets_is_refused():
-    with pytest.raises(ValueError, match="'smooth_l1' is no overlap loss; expected one of giou, diou, ciou"):
-        box_overlap_loss(torch.zeros(1, 4), torch.zeros(1, 4), "smooth_l1")
-
-
-def test_the_crop_is_one_pixel_wider_than_the_box():
-    inside = crop_region(torch.tensor([[2.0, 1, 4, 3]]), 6, 8)
-
-    assert inside[0].nonzero().tolist() == [[y, x] for y in range(4) for x in range(1, 5)]
+    # Each image by itself: its matched anchors, and the worst of its background ones, three for each.
+    total = torch.zeros(())
+    for frame, target in zip(logits, targets, strict=True):
+        matched = frame[target > 0]
+        total += F.cross_entropy(matched, target[target > 0], reduction="sum")
+        background = F.cross_entropy(frame[target == 0], target[target == 0], reduction="none")
+        total += background.sort(descending=True).values[: 3 * len(matched)].sum()
+    torch.testing.assert_close(ours, total / 4)
 
 
-def test_the_published_crop_has_one_pixel_fewer_at_a_left_or_upper_edge_between_two_pixels():
-    boxes = torch.tensor([[2.3, 1, 4.6, 3]])  # touches columns 2, 3, 4 and rows 1, 2
-
-    whole, published = crop_region(boxes, 6, 8), crop_region(boxes, 6, 8, whole_pixels=False)
-
-    assert whole[0].nonzero().tolist() == [[y, x] for y in range(4) for x in range(1, 6)]
-    # 2.3 - 1 <= x < 4.6 + 1
-    assert published[0].nonzero().tolist() == [[y, x] for y in range(4) for x in range(2, 6)]
-    # Logit 0 costs log 2 a pixel; the box is 2.3 x 2.
-    loss = mask_loss(torch.zeros(1, 6, 8), torch.zeros(1, 6, 8), boxes, whole_pixels=False)
-    assert loss.item() == pytest.approx(16 * math.log(2) / 4.6, rel=1e-6)
-
-
-def test_the_mask_loss_is_normalised_by_the_area_of_the_box():
-    # Logit 0 costs log 2 a pixel. A 2 x 2 box cropped with its margin has 16 pixels: 16 log 2 / 4.
-    logits, masks = torch.zeros(1, 10, 10), torch.zeros(1, 10, 10)
-
-    loss = mask_loss(logits, masks, torch.tensor([[4.0, 4, 6, 6]]))
-
-    assert loss.item() == pytest.approx(16 * math.log(2) / 4, rel=1e-6)
-
-
-def test_a_side_thinner_than_a_pixel_counts_as_one_in_the_area():
-    loss = mask_loss(torch.zeros(1, 6, 8), torch.zeros(1, 6, 8), torch.tensor([[2.0, 3, 6, 3.25]]))
-
-    # Columns 1 to 6, rows 2 to 4: 18 log 2 by 4 x 1.
-    assert loss.item() == pytest.approx(18 * math.log(2) / 4, rel=1e-6)
-
-
-def test_the_mask_loss_does_not_look_outside_the_crop():
-    logits = torch.full((1, 10, 10), 9.0)
-    logits[:, 3:7, 3:7] = -20
-    masks = torch.zeros(1, 10, 10)
-
-    assert mask_loss(logits, masks, torch.tensor([[4.0, 4, 6, 6]]), dice=0.0).item() == pytest.approx(0, abs=1e-6)
-
-
-def test_dice_of_a_half_right_mask():
-    # In the 4 x 4 crop 2 pixels are the structure; the prediction is sure of 4, of which 2 are right.
-    logits, masks = torch.full((1, 10, 10), -40.0), torch.zeros(1, 10, 10)
-    logits[0, 4, 3:7] = 40.0
-    masks[0, 4, 4:6] = 1
-    box = torch.tensor([[4.0, 4, 6, 6]])
-
-    difference = mask_loss(logits, masks, box, dice=1.0) - mask_loss(logits, masks, box)
-
-    # 1 - (2 * 2 + 1) / (4 + 2 + 1)
-    assert difference.item() == pytest.approx(1 - 5 / 7, rel=1e-5)
-
-
-def test_the_semantic_loss_counts_known_structures_only():
-    logits = torch.zeros(1, 2, 3, 4)
-    logits[:, 1] = 50  # badly wrong about a structure that is not known here
-    counted = torch.tensor([[True, False]])
-
-    assert semantic_loss(logits, torch.zeros(1, 2, 3, 4), counted).item() == pytest.approx(math.log(2), rel=1e-6)
-
-
-def test_without_matched_anchors_the_terms_are_zero_and_differentiable():
+def test_without_matched_anchors_the_focal_terms_are_finite_and_differentiable():
     logits = torch.zeros(1, 2, 3, requires_grad=True)
     known, ignored = torch.ones(1, 3, dtype=torch.bool), torch.zeros(1, 2, dtype=torch.bool)
 
-    assert smooth_l1_loss(torch.zeros(0, 4), torch.zeros(0, 4)).item() == 0
-    assert box_overlap_loss(torch.zeros(0, 4), torch.zeros(0, 4), "ciou").item() == 0
-    assert mask_loss(torch.zeros(0, 4, 4), torch.zeros(0, 4, 4), torch.zeros(0, 4)).item() == 0
-    quality_focal_loss(logits, known, NO_ANCHORS, torch.zeros(0), ignored).backward()
+    loss = quality_focal_loss(logits, known, NO_ANCHORS, torch.zeros(0), ignored)
+    loss += focal_loss(logits, known, NO_ANCHORS, ignored)
+    loss.backward()
+
+    # Six scores of 0.5, each -log(0.5) times 0.5^2, and times 0.75 besides.
+    assert loss.item() == pytest.approx(6 * math.log(2) * 0.25 * 1.75, rel=1e-6)
     assert torch.isfinite(logits.grad).all()
