@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from fetalseg.errors import ModelFileError
+from fetalseg.model.tensor_file import write_tensors
 from fetalseg.model.variants import Variant
 from fetalseg.model.yolact import Yolact
 
@@ -22,24 +21,27 @@ HEADER_KEY = "fetalseg"
 SCHEMA = 1
 
 
-def save_checkpoint(path: str | Path, network: Yolact, facts: dict[str, Any]) -> None:
+def save_checkpoint(path: str | Path, network: Yolact, facts: dict[str, Any], *, half: bool = False) -> None:
     """Writes a network; the file appears whole or not at all.
 
     Args:
         path: ends with .safetensors.
         network: not fused.
         facts: anything that JSON can hold; `fetalseg.export` uses training_data, licence, commit, postprocess.
+        half: store the kernels as float16, half the size; biases and BatchNorm, few but wide of range, stay float32.
+            Reading makes all of them float32 again.
 
     Raises:
         ModelFileError: another suffix.
+        OSError: the file can't be written; the one that was there stays.
     """
     path = _checked(path)
     header = {"schema": SCHEMA, "architecture": asdict(network.variant), "facts": facts}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    if half:
+        tensors = {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(tensors, partial, metadata={HEADER_KEY: json.dumps(header)})
-    partial.replace(path)
+    write_tensors(path, tensors, {HEADER_KEY: json.dumps(header)})
 
 
 def load_checkpoint(path: str | Path) -> tuple[Yolact, dict[str, Any]]:

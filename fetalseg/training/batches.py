@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -30,10 +30,10 @@ class Batch(NamedTuple):
     Attributes:
         images: uint8 [B, c, h, w].
         boxes: for each image float32 [M, 4], xyxy in network-input pixels.
-        labels: for each image int64 [M], 0..16.
+        labels: for each image int64 [M], 0..C - 1.
         masks: for each image uint8 0 or 1 [M, Hp, Wp].
         has_mask: for each image bool [M].
-        known: bool [B, 17].
+        known: bool [B, C].
     """
 
     images: Tensor
@@ -63,11 +63,13 @@ class FrameSet:
         name: of the set.
         frames: to draw from.
         share: of each batch, 0..1; the shares of all sets add up to 1.
+        digest: of the annotation file, so that a run isn't resumed on other labels.
     """
 
     name: str
     frames: Sequence[AnnotatedFrame]
     share: float
+    digest: str = ""
 
 
 class BatchMaker:
@@ -82,29 +84,43 @@ class BatchMaker:
         size: frames in a batch.
         options: of the augmentation.
         seed: all chance comes from it.
+        part: rank of this process and how many there are; it makes every so-manyth frame of each batch.
 
     Raises:
-        ValueError: an empty set, or shares that don't add up to 1.
+        ValueError: an empty set, shares that don't add up to 1, or fewer frames in a batch than processes.
     """
 
     def __init__(
-        self, sets: Sequence[FrameSet], variant: Variant, *, size: int, options: AugmentOptions, seed: int
+        self,
+        sets: Sequence[FrameSet],
+        variant: Variant,
+        *,
+        size: int,
+        options: AugmentOptions,
+        seed: int,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
         if empty := [s.name for s in sets if not s.frames]:
             raise ValueError(f"no training frames in {', '.join(empty)}")
         total = sum(s.share for s in sets)
         if not math.isclose(total, 1, abs_tol=1e-6):
             raise ValueError(f"the shares of the sets must add up to 1, got {total:g}")
+        if size < part[1]:
+            raise ValueError(f"a batch of {size} frames is too small for {part[1]} processes")
         self._sets = tuple(sets)
+        self._part = part
         self._variant = variant
         self._size = size
         self._options = options
         self._seed = seed
 
     def batch(self, step: int) -> Batch:
-        """The batch of a step, 0 for the first."""
+        """The batch of a step, 0 for the first; this process's part of it."""
         samples = []
+        rank, processes = self._part
         for number, (chosen, position) in enumerate(self._places(step)):
+            if number % processes != rank:
+                continue
             frames = self._sets[chosen].frames
             passes, place = divmod(position, len(frames))
             order = np.random.default_rng((self._seed, 1, chosen, passes)).permutation(len(frames))
@@ -139,7 +155,7 @@ def collate(samples: Sequence[Sample], channels: int) -> Batch:
     )
 
 
-def prefetch(maker: BatchMaker, start: int, *, threads: int, ahead: int = 3) -> Iterator[Batch]:
+def prefetch(maker: BatchMaker, start: int, *, threads: int, ahead: int = 3) -> Generator[Batch, None, None]:
     """The batches from step `start` on, in order, without end, made `ahead` of time by `threads` threads."""
     pool = ThreadPoolExecutor(threads, thread_name_prefix="batches")
     waiting: deque[Future[Batch]] = deque()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -155,7 +156,14 @@ class Criterion:
         )
 
     def __call__(
-        self, raw: RawPredictions, batch: Batch, anchors: Tensor, generator: torch.Generator, *, progress: float = 1.0
+        self,
+        raw: RawPredictions,
+        batch: Batch,
+        anchors: Tensor,
+        generator: torch.Generator | Sequence[torch.Generator],
+        *,
+        progress: float = 1.0,
+        totals: Callable[[Sequence[float]], Sequence[float]] | None = None,
     ) -> Losses:
         """The weighted terms.
 
@@ -163,8 +171,11 @@ class Criterion:
             raw: predictions while training.
             batch: ground truth of the same images.
             anchors: [A, 4] of the network.
-            generator: on the CPU; draws the anchors whose masks are assembled.
+            generator: on the CPU; draws the anchors whose masks are assembled. One for all frames in turn, or one for
+                each, so that what is drawn in a frame doesn't depend on the others.
             progress: share of the run that is done, 0..1: the pairwise term comes in gradually.
+            totals: sums each of some numbers over the processes that share a batch. The result are then this process's
+                parts of the terms, which add up to the terms of the whole batch.
         """
         config = self._config
         assigned = self._assign(raw, batch, anchors)
@@ -175,10 +186,11 @@ class Criterion:
             box = smooth_l1_loss(deltas, encode(assigned.box, anchors[assigned.anchor]))
         else:
             box = box_overlap_loss(boxes, assigned.box, config.box)
-        mask = self._mask(raw, batch, assigned, generator)
-        projection, pairwise = self._box_supervised(raw, batch, assigned, generator)
+        generators = [generator] * len(batch.boxes) if isinstance(generator, torch.Generator) else generator
+        mask = self._mask(raw, batch, assigned, generators)
+        projection, pairwise = self._box_supervised(raw, batch, assigned, generators)
         grown = min(1.0, progress / config.pairwise_warm_up) if config.pairwise_warm_up else 1.0
-        return Losses(
+        losses = Losses(
             classification=config.class_weight * self._classification(raw, batch, assigned, quality),
             box=config.box_weight * box,
             mask=config.mask_weight * mask,
@@ -186,6 +198,7 @@ class Criterion:
             projection=config.projection_weight * projection,
             pairwise=config.pairwise_weight * grown * pairwise,
         )
+        return losses if totals is None else _parts(losses, self._counts(batch, assigned), totals)
 
     def _assign(self, raw: RawPredictions, batch: Batch, anchors: Tensor) -> Assigned:
         if isinstance(self._rules, Matching):
@@ -195,6 +208,14 @@ class Criterion:
         return assign_by_predictions(
             batch, anchors, scores, decode(raw.box_deltas.detach().float(), anchors), self._rules
         )
+
+    def _counts(self, batch: Batch, assigned: Assigned) -> list[int]:
+        """What each term is a mean over: matched anchors, those with a mask, frames, those drawn without a mask."""
+        frames, matched = len(batch.boxes), len(assigned.image)
+        has_mask = torch.cat([m[assigned.truth[assigned.image == i]] for i, m in enumerate(batch.has_mask)])
+        boxed = torch.bincount(assigned.image[~has_mask], minlength=frames)
+        drawn = int(boxed.clamp(max=self._config.box_masks_per_image).sum())
+        return [matched, matched, int(has_mask.sum()), frames, drawn, drawn]
 
     def _classification(self, raw: RawPredictions, batch: Batch, assigned: Assigned, quality: Tensor) -> Tensor:
         logits = raw.class_logits.float()
@@ -212,7 +233,7 @@ class Criterion:
         raw: RawPredictions,
         batch: Batch,
         assigned: Assigned,
-        generator: torch.Generator,
+        generators: Sequence[torch.Generator],
         *,
         with_mask: bool,
         at_most: int,
@@ -222,7 +243,7 @@ class Criterion:
         for index, has_mask in enumerate(batch.has_mask):
             own = (assigned.image == index).nonzero()[:, 0]
             own = own[has_mask[assigned.truth[own]] == with_mask]
-            chosen = own[torch.randperm(len(own), generator=generator)[:at_most].to(own.device)]
+            chosen = own[torch.randperm(len(own), generator=generators[index])[:at_most].to(own.device)]
             coefficients = raw.coefficients[index, assigned.anchor[chosen]].float()  # [p, K]
             logits.append(torch.einsum("pk,khw->phw", coefficients, raw.prototypes[index].float()))
             rows.append(chosen)
@@ -231,10 +252,12 @@ class Criterion:
         row = torch.cat(rows)
         return Drawn(row, torch.cat(weights), torch.cat(logits), assigned.box[row] / stride)
 
-    def _mask(self, raw: RawPredictions, batch: Batch, assigned: Assigned, generator: torch.Generator) -> Tensor:
+    def _mask(
+        self, raw: RawPredictions, batch: Batch, assigned: Assigned, generators: Sequence[torch.Generator]
+    ) -> Tensor:
         """The mask term over anchors of structures that have a mask."""
         config = self._config
-        drawn = self._draw(raw, batch, assigned, generator, with_mask=True, at_most=config.masks_per_image)
+        drawn = self._draw(raw, batch, assigned, generators, with_mask=True, at_most=config.masks_per_image)
         image, truth = assigned.image[drawn.row], assigned.truth[drawn.row]
         masks = torch.cat([m[truth[image == index]] for index, m in enumerate(batch.masks)]).float()
         return mask_loss(
@@ -247,13 +270,13 @@ class Criterion:
         )
 
     def _box_supervised(
-        self, raw: RawPredictions, batch: Batch, assigned: Assigned, generator: torch.Generator
+        self, raw: RawPredictions, batch: Batch, assigned: Assigned, generators: Sequence[torch.Generator]
     ) -> tuple[Tensor, Tensor]:
         """Projection and pairwise term over anchors of structures that have a box and no mask."""
         config = self._config
         if not (config.projection_weight or config.pairwise_weight):
             return raw.prototypes.new_zeros(()), raw.prototypes.new_zeros(())
-        drawn = self._draw(raw, batch, assigned, generator, with_mask=False, at_most=config.box_masks_per_image)
+        drawn = self._draw(raw, batch, assigned, generators, with_mask=False, at_most=config.box_masks_per_image)
         shades = lightness(batch.images, (raw.prototypes.shape[2], raw.prototypes.shape[3]))
         pairwise = pairwise_loss(drawn.logits, shades[assigned.image[drawn.row]], drawn.box)
         return projection_loss(drawn.logits, drawn.box), pairwise
@@ -270,3 +293,9 @@ class Criterion:
         frames = zip(batch.masks, batch.labels, strict=True)
         targets = [semantic_target(m, labels, structures, (height, width), binary=binary) for m, labels in frames]
         return semantic_loss(logits, torch.stack(targets), counted)
+
+
+def _parts(losses: Losses, counts: Sequence[int], totals: Callable[[Sequence[float]], Sequence[float]]) -> Losses:
+    """Means over the counts of this process as parts of means over those of all; nothing is divided by less than 1."""
+    every = zip(losses, counts, totals(counts), strict=True)
+    return Losses(*(term * (max(1, count) / max(1, total)) for term, count, total in every))

@@ -3,42 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
 from fetalseg.errors import DataError
+from fetalseg.model.tensor_file import write_tensors
 from fetalseg.model.yolact import Yolact
 from fetalseg.training.ema import MovingAverage
+from fetalseg.training.mixed_precision import MixedPrecision
+from fetalseg.training.progress import Progress
 
-__all__ = ["Progress", "load_state", "save_state"]
+__all__ = ["load_state", "save_state"]
 
 _KEY = "fetalseg-run"
-_SCHEMA = 1
-
-
-@dataclass
-class Progress:
-    """Where a run is.
-
-    Attributes:
-        step: steps done.
-        elapsed_s: time spent in them, validation included, over all parts of a run that was resumed.
-        best: best validation score so far, -1 before the first.
-        validations: how many were done.
-    """
-
-    step: int = 0
-    elapsed_s: float = 0.0
-    best: float = -1.0
-    validations: int = 0
+_SCHEMA = 2
 
 
 def save_state(
@@ -46,6 +30,7 @@ def save_state(
     network: Yolact,
     average: MovingAverage,
     optimizer: Optimizer,
+    mixed: MixedPrecision,
     progress: Progress,
     identity: dict[str, Any],
 ) -> None:
@@ -56,25 +41,38 @@ def save_state(
         network: as it is trained.
         average: of its weights.
         optimizer: with its moments.
+        mixed: with the factor of the loss.
         progress: of the run.
         identity: what must be the same when the run goes on; JSON values.
+
+    Raises:
+        OSError: the file can't be written; the one before it stays.
     """
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in average.network.state_dict().items()}
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
-    header = {"schema": _SCHEMA, "progress": asdict(progress), "updates": average.updates, "identity": identity}
+    header = {
+        "schema": _SCHEMA,
+        "progress": asdict(progress),
+        "updates": average.updates,
+        "scaling": mixed.state(),
+        "identity": identity,
+    }
     # The average starts as a copy; safetensors refuses tensors that share memory.
     whole = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(whole, partial, metadata={_KEY: json.dumps(header)})
-    partial.replace(path)
+    write_tensors(path, whole, {_KEY: json.dumps(header)})
 
 
 def load_state(
-    path: Path, network: Yolact, average: MovingAverage, optimizer: Optimizer, identity: dict[str, Any]
+    path: Path,
+    network: Yolact,
+    average: MovingAverage,
+    optimizer: Optimizer,
+    mixed: MixedPrecision,
+    identity: dict[str, Any],
 ) -> Progress:
-    """Fills network, average and optimiser from a file that `save_state` wrote.
+    """Fills network, average, optimiser and factor of the loss from a file that `save_state` wrote.
 
     Raises:
         DataError: no such file, not a run's state, or of a run with other settings; the message names them.
@@ -102,6 +100,7 @@ def load_state(
         index, moment = name.split(".", 1)
         state.setdefault(int(index), {})[moment] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    mixed.restore(header["scaling"])
     return Progress(**header["progress"])
 
 

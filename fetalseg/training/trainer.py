@@ -1,118 +1,73 @@
 """The training loop.
 
-A run's folder holds `best.safetensors` and `last.safetensors` (averaged weights, ready for `fetalseg export`),
-`state.safetensors` (to resume), `log.csv` (losses) and `validation.csv` (scores).
+The losses of a run are a function of its settings alone: batches, augmentation and draws depend on seed and step. So a
+run that was interrupted and resumed has the curve of one that was not, and so has one that several processes share.
 """
 
 from __future__ import annotations
 
-import csv
-import logging
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
+from fetalseg.anatomy import structure_names
 from fetalseg.data.augment import AugmentOptions
 from fetalseg.data.frames import AnnotatedFrame
-from fetalseg.errors import FetalsegError
-from fetalseg.model.checkpoint import save_checkpoint
+from fetalseg.model.checkpoint import load_checkpoint, save_checkpoint
 from fetalseg.model.yolact import Yolact
 from fetalseg.training.batches import Batch, BatchMaker, FrameSet, prefetch
 from fetalseg.training.criterion import Criterion, loss_config, matching_rules
+from fetalseg.training.distributed import Processes
 from fetalseg.training.ema import MovingAverage
+from fetalseg.training.errors import TrainingError
 from fetalseg.training.losses import Losses
-from fetalseg.training.run_state import Progress, load_state, save_state
-from fetalseg.training.schedule import Budget, learning_rate_factor
+from fetalseg.training.mixed_precision import MixedPrecision
+from fetalseg.training.options import TrainOptions
+from fetalseg.training.progress import Progress, mean_score
+from fetalseg.training.run_folder import RunFolder
+from fetalseg.training.run_log import RunLog, StepReport
+from fetalseg.training.run_state import load_state, save_state
+from fetalseg.training.schedule import learning_rate_factor
 from fetalseg.training.validation import Score, validate
 
-__all__ = ["StepReport", "TrainOptions", "Trainer", "TrainingError"]
+__all__ = ["Ending", "Trainer"]
 
-_LOG = logging.getLogger(__name__)
+Ending = Literal["budget", "patience", "stopped"]
 
-
-class TrainingError(FetalsegError):
-    """A run can't go on: its loss is not finite."""
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """The numbers of a run.
-
-    Attributes:
-        budget: when it ends.
-        batch: frames in a step.
-        learning_rate: peak, of everything but the backbone.
-        backbone_rate: the backbone's share of it; its weights are good already.
-        weight_decay: AdamW's, on weights with two dimensions or more.
-        warm_up: share of the run.
-        average: decay of the moving average of the weights.
-        clip: largest norm of the gradient.
-        freeze: first stages of the backbone that keep their weights; its BatchNorm always does.
-        validations: how often in a run, the end included.
-        save_every: steps between two states to resume from.
-        seed: all chance comes from it.
-        bfloat16: compute the network in bfloat16 where that is safe (losses stay float32).
-        loaders: threads that make batches.
-        device: "cpu" or "cuda", as PyTorch names it.
-    """
-
-    budget: Budget
-    batch: int = 16
-    learning_rate: float = 1e-3
-    backbone_rate: float = 0.3
-    weight_decay: float = 0.02
-    warm_up: float = 0.03
-    average: float = 0.998
-    clip: float = 5.0
-    freeze: int = 1
-    validations: int = 10
-    save_every: int = 100
-    seed: int = 0
-    bfloat16: bool = True
-    loaders: int = 1
-    device: str = "cpu"
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """One step, for a progress line.
-
-    Attributes:
-        step: steps done.
-        progress: share of the run done, 0..1.
-        losses: by term, "total" last.
-        learning_rate: of this step.
-        step_s: time the step took.
-        waiting: share of the time so far spent waiting for data, 0..1.
-    """
-
-    step: int
-    progress: float
-    losses: dict[str, float]
-    learning_rate: float
-    step_s: float
-    waiting: float
+_RECENT = 20  # steps that the images per second are measured over
 
 
 class Trainer:
     """Trains a network on some sets and validates it on others.
 
+    Nothing is written before `run`.
+
     Args:
         network: to train, in place.
         sets: training frames with their shares.
         held_out: validation frames of each set by name, never trained on.
-        out: the run's folder, made if absent.
+        out: the run's folder, see `RunFolder`.
         options: the numbers.
+        structures: C names in label order.
         augmentation: how far to vary frames.
         facts: for the checkpoints' header.
+        processes: this one among those that share the run.
+        clock: seconds, never going back.
+
+    Attributes:
+        network: as it is trained.
+        average: of its weights.
+        progress: where the run is.
+        folder: of the run.
+        facts: of the checkpoints' header.
 
     Raises:
-        ValueError: see `BatchMaker`.
+        ValueError: see `BatchMaker`; patience without frames to validate on.
     """
 
     def __init__(
@@ -123,30 +78,45 @@ class Trainer:
         out: Path,
         options: TrainOptions,
         *,
+        structures: Sequence[str] = structure_names(),
         augmentation: AugmentOptions | None = None,
         facts: dict[str, Any] | None = None,
+        processes: Processes | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        if options.patience is not None and not any(len(frames) for frames in held_out.values()):
+            raise ValueError("patience needs held-out frames to validate on, got none")
         variant = network.variant
-        self._device = torch.device(options.device)
+        self.folder = RunFolder(out)
+        self.progress = Progress()
+        self._processes = processes or Processes(device=options.device)
+        self._device = torch.device(self._processes.device)
         self.network = network.freeze(options.freeze).to(self._device).to(memory_format=torch.channels_last)
         self.average = MovingAverage(network, options.average)
-        self.progress = Progress()
+        self._shared = self._processes.share(network.train())
         self._options = options
         self._held_out = held_out
-        self._out = out
-        self._facts = facts or {}
-        self._maker = BatchMaker(
-            sets, variant, size=options.batch, options=augmentation or AugmentOptions(), seed=options.seed
-        )
+        self._structures = tuple(structures)
+        self.facts = {**(facts or {}), "structures": list(structures)}
+        self._clock = clock
+        augmentation = augmentation or AugmentOptions()
+        part = (self._processes.rank, self._processes.count)
+        self._maker = BatchMaker(sets, variant, size=options.batch, options=augmentation, seed=options.seed, part=part)
+        self._frames = sum(len(s.frames) for s in sets)
         self._criterion = Criterion(variant, loss_config(variant), matching_rules(variant))
         self._optimizer = _optimizer(network, options)
+        self._mixed = MixedPrecision(options.precision, self._device)
         self._identity = {
             "variant": variant.name,
-            "sets": {s.name: [len(s.frames), s.share] for s in sets},
-            **{k: v for k, v in asdict(options).items() if k not in ("save_every", "loaders", "validations", "device")},
+            "structures": list(structures),
+            "sets": {s.name: [len(s.frames), s.share, s.digest] for s in sets},
+            "augmentation": vars(augmentation),
+            **options.identity(),
         }
-        self._waiting_s = 0.0
-        out.mkdir(parents=True, exist_ok=True)
+        self._log: RunLog | None = None
+        self._stop = False
+        self._waiting_s = self._spent_s = 0.0
+        self._recent: deque[float] = deque(maxlen=_RECENT)
 
     def resume(self) -> None:
         """Goes back to the last saved state of this run's folder.
@@ -154,148 +124,209 @@ class Trainer:
         Raises:
             DataError: there is none, or it belongs to other settings.
         """
-        path = self._out / "state.safetensors"
-        self.progress = load_state(path, self.network, self.average, self._optimizer, self._identity)
+        self.progress = load_state(
+            self.folder.state, self.network, self.average, self._optimizer, self._mixed, self._identity
+        )
+
+    def stop(self) -> None:
+        """Lets `run` end after the step that it is at, its state saved; safe to call from a signal handler."""
+        self._stop = True
 
     def run(
         self,
         *,
         on_step: Callable[[StepReport], None] | None = None,
         on_scores: Callable[[dict[str, list[Score]]], None] | None = None,
-    ) -> Progress:
-        """Trains until the budget is spent; an interruption (Ctrl+C) saves the state and is passed on.
+    ) -> Ending:
+        """Trains until the budget or the patience is spent, or until `stop`.
 
         Args:
-            on_step: called after each step.
-            on_scores: called after each validation.
+            on_step: called after each step, in the first process.
+            on_scores: called after each validation, in the first process.
+
+        Returns:
+            Why it ended.
 
         Raises:
-            TrainingError: a loss that is not finite; the last saved state stays as it is.
+            TrainingError: a loss that is not finite, or a file that can't be written; the last saved state stays.
         """
         torch.manual_seed(self._options.seed)
-        batches = prefetch(self._maker, self.progress.step, threads=self._options.loaders)
         self.network.train()
-        try:
-            while self._done() < 1:
-                report = self._timed_step(batches)
-                if on_step is not None:
-                    on_step(report)
-                self._save_when_due(on_scores)
-        except KeyboardInterrupt:
-            self._save()
-            raise
-        finally:
-            # Stops the loaders: `prefetch` is a generator.
-            if hasattr(batches, "close"):
+        with self.folder.writing():
+            self._open()
+            batches = prefetch(self._maker, self.progress.step, threads=self._options.loaders)
+            try:
+                while (ending := self._ending()) is None:
+                    report = self._timed_step(batches)
+                    if self._processes.first and on_step is not None:
+                        on_step(report)
+                    self._agree()
+                    self._save_when_due(on_scores)
+                self._close(ending)
+            finally:
+                # Stops the loaders: `prefetch` is a generator.
                 batches.close()
-        return self.progress
+                if self._log is not None:
+                    self._log.close()
+        return ending
+
+    def _open(self) -> None:
+        """Makes the folder and writes the state, before any work is done that a full disk would spoil."""
+        if self._processes.first:
+            self.folder.create()
+            self._log = RunLog(self.folder, self.progress.step)
+            if not self.folder.state.exists():
+                self._save_state()
+
+    def _close(self, ending: Ending) -> None:
+        if not self._processes.first:
+            return
+        if ending == "stopped":
+            self._save()
+        else:
+            network, facts = load_checkpoint(self.folder.best)
+            save_checkpoint(self.folder.shipped(network.variant.name), network, facts, half=True)
+
+    def _ending(self) -> Ending | None:
+        if self._done() >= 1:
+            return "budget"
+        if self._options.patience is not None and self.progress.stale >= self._options.patience:
+            return "patience"
+        return "stopped" if self._stop else None
 
     def _done(self) -> float:
         return self._options.budget.progress(self.progress.step, self.progress.elapsed_s)
 
     def _timed_step(self, batches: Iterator[Batch]) -> StepReport:
-        start = time.monotonic()
+        start = self._clock()
         factor = learning_rate_factor(self._done(), warm_up=self._options.warm_up)
         # The first step of a warm-up would otherwise have the rate 0.
         factor = max(factor, 1e-3)
         for group in self._optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         batch = next(batches)
-        self._waiting_s += time.monotonic() - start
+        self._waiting_s += self._clock() - start
         losses = self._step(batch)
         self.progress.step += 1
-        step_s = time.monotonic() - start
+        step_s = self._clock() - start
         self.progress.elapsed_s += step_s
-        report = StepReport(
-            step=self.progress.step,
-            progress=self._done(),
-            losses={**{k: float(v) for k, v in losses._asdict().items()}, "total": float(losses.total)},
-            learning_rate=self._options.learning_rate * factor,
-            step_s=step_s,
-            waiting=self._waiting_s / max(self.progress.elapsed_s, 1e-9),
-        )
-        self._log_step(report)
+        self._spent_s += step_s
+        report = self._report(losses, self._options.learning_rate * factor, step_s)
+        if self._log is not None:
+            self._log.step(report)
         return report
 
-    def _step(self, batch: Batch) -> Losses:
-        """One optimiser step."""
+    def _report(self, losses: dict[str, float], learning_rate: float, step_s: float) -> StepReport:
+        self._recent.append(step_s)
+        done = self._done()
+        return StepReport(
+            step=self.progress.step,
+            epoch=self.progress.step * self._options.batch / self._frames,
+            progress=done,
+            losses=losses,
+            learning_rate=learning_rate,
+            step_s=step_s,
+            images_per_s=self._options.batch * len(self._recent) / max(sum(self._recent), 1e-9),
+            waiting=self._waiting_s / max(self._spent_s, 1e-9),
+            time_left_s=self.progress.elapsed_s * (1 - done) / max(done, 1e-9),
+        )
+
+    def _step(self, batch: Batch) -> dict[str, float]:
+        """One optimiser step; the losses of the whole batch by term, "total" last."""
         batch = batch.to(self._device)
         images = batch.images.float().contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._options.bfloat16):
-            raw = self.network(images)
-        generator = torch.Generator().manual_seed(self._options.seed * 1_000_003 + self.progress.step)
-        losses = self._criterion(raw, batch, self.network.anchors, generator)
-        total = losses.total
-        if not math.isfinite(total.detach()):
-            terms = ", ".join(f"{name} {float(value.detach()):g}" for name, value in losses._asdict().items())
+        with self._mixed.autocast():
+            raw = self._shared(images)
+        losses = self._criterion(
+            raw,
+            batch,
+            self.network.anchors,
+            self._generators(len(images)),
+            progress=self._done(),
+            totals=self._processes.totals if self._processes.count > 1 else None,
+        )
+        terms = self._total_losses(losses)
+        # The processes' gradients are averaged, and the loss of the whole batch is the sum of theirs.
+        total = losses.total * self._processes.count
+        self._mixed.step(total, self._optimizer, self.network.parameters(), clip=self._options.clip)
+        if self._processes.first:
+            self.average.update(self.network)
+        return terms
+
+    def _generators(self, frames: int) -> list[torch.Generator]:
+        """One for each frame of this process's part of a batch: how the batch is cut doesn't change what is drawn."""
+        rank, count = self._processes.rank, self._processes.count
+        first = (self._options.seed * 1_000_003 + self.progress.step) * self._options.batch
+        return [torch.Generator().manual_seed(first + i * count + rank) for i in range(frames)]
+
+    def _total_losses(self, losses: Losses) -> dict[str, float]:
+        """The terms over all processes, checked."""
+        values = self._processes.total(torch.stack([term.detach().float() for term in losses])).tolist()
+        terms = dict(zip(losses._fields, values, strict=True))
+        if not math.isfinite(sum(values)):
+            words = ", ".join(f"{name} {value:g}" for name, value in terms.items())
             raise TrainingError(
-                f"the loss of step {self.progress.step} is not finite ({terms}); "
-                "try a lower learning rate, or --no-bfloat16"
+                f"the loss of step {self.progress.step} is not finite ({words}); "
+                "try a lower learning rate, or --precision fp32"
             )
-        self._optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self._options.clip)
-        self._optimizer.step()
-        self.average.update(self.network)
-        return Losses(*(term.detach() for term in losses))
+        return {**terms, "total": sum(values)}
+
+    def _agree(self) -> None:
+        """The first process's clock and anyone's wish to stop hold for all, so that all do the same steps."""
+        if self._processes.count > 1:
+            elapsed = self.progress.elapsed_s if self._processes.first else 0.0
+            self.progress.elapsed_s, stops = self._processes.totals([elapsed, float(self._stop)])
+            self._stop = stops > 0
 
     def _save_when_due(self, on_scores: Callable[[dict[str, list[Score]]], None] | None) -> None:
         done = self._done()
+        an_epoch = max(1, self._frames // self._options.batch)
         if done >= (self.progress.validations + 1) / self._options.validations - 1e-9:
-            scores = self._validate()
+            self._validate(on_scores)
+            self._save()
+        elif self.progress.step % min(self._options.save_every, an_epoch) == 0:
+            self._save()
+
+    def _validate(self, on_scores: Callable[[dict[str, list[Score]]], None] | None) -> None:
+        """Scores the averaged weights; the best ones so far are kept."""
+        self.progress.validations = math.floor(self._done() * self._options.validations + 1e-9)
+        if self._processes.first:
+            start = self._clock()
+            scores = self._scores()
+            if self.progress.judge(mean_score(scores)):
+                self._checkpoint(self.folder.best)
+            assert self._log is not None
+            self._log.scores(self.progress.step, scores)
+            self.progress.elapsed_s += self._clock() - start
             if on_scores is not None:
                 on_scores(scores)
-            self._save()
-        elif self.progress.step % self._options.save_every == 0:
-            self._save()
+        if self._processes.count > 1:
+            first = [self.progress.elapsed_s, self.progress.stale] if self._processes.first else [0.0, 0.0]
+            self.progress.elapsed_s, stale = self._processes.totals(first)
+            self.progress.stale = int(stale)
 
-    def _validate(self) -> dict[str, list[Score]]:
-        """Scores of the averaged weights; the best ones so far are kept."""
-        start = time.monotonic()
+    def _scores(self) -> dict[str, list[Score]]:
         network = self.average.network.eval()
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._options.bfloat16):
-            scores = {name: validate(network, frames) for name, frames in self._held_out.items() if len(frames)}
-        summary = mean_score(scores)
-        self.progress.validations = math.floor(self._done() * self._options.validations + 1e-9)
-        self._log_scores(scores)
-        if summary >= self.progress.best:
-            self.progress.best = summary
-            self._checkpoint("best", summary)
-        self.progress.elapsed_s += time.monotonic() - start
-        return scores
+        with self._mixed.autocast():
+            return {
+                name: validate(network, frames, structures=self._structures)
+                for name, frames in self._held_out.items()
+                if len(frames)
+            }
 
     def _save(self) -> None:
-        self._checkpoint("last", self.progress.best)
-        path = self._out / "state.safetensors"
-        save_state(path, self.network, self.average, self._optimizer, self.progress, self._identity)
+        if self._processes.first:
+            self._checkpoint(self.folder.last)
+            self._save_state()
 
-    def _checkpoint(self, name: str, score: float) -> None:
-        facts = {**self._facts, "training": {"steps": self.progress.step, "score": round(score, 4), **self._identity}}
-        save_checkpoint(self._out / f"{name}.safetensors", self.average.network, facts)
+    def _save_state(self) -> None:
+        save_state(
+            self.folder.state, self.network, self.average, self._optimizer, self._mixed, self.progress, self._identity
+        )
 
-    def _log_step(self, report: StepReport) -> None:
-        row = {"step": report.step, "progress": round(report.progress, 5), "learning_rate": report.learning_rate}
-        row |= {name: round(value, 5) for name, value in report.losses.items()}
-        row |= {"step_s": round(report.step_s, 3), "waiting": round(report.waiting, 4)}
-        _append_row(self._out / "log.csv", row)
-
-    def _log_scores(self, scores: Mapping[str, Sequence[Score]]) -> None:
-        for name, rows in scores.items():
-            for score in rows:
-                _append_row(self._out / "validation.csv", {"step": self.progress.step, "set": name, **asdict(score)})
-
-
-def mean_score(scores: Mapping[str, Sequence[Score]]) -> float:
-    """One number to choose a checkpoint by: the mean over sets of the mean AP50 of their structures, boxes and masks.
-
-    Sets weigh the same however many structures they hold, so that synthetic structures don't outvote real ones.
-    """
-    means = []
-    for rows in scores.values():
-        values = [row.box for row in rows] + [row.mask for row in rows if row.mask is not None]
-        if values:
-            means.append(sum(values) / len(values))
-    return sum(means) / len(means) if means else 0.0
+    def _checkpoint(self, path: Path) -> None:
+        training = {"steps": self.progress.step, "score": round(self.progress.best, 4), **self._identity}
+        save_checkpoint(path, self.average.network, {**self.facts, "training": training})
 
 
 def _optimizer(network: Yolact, options: TrainOptions) -> torch.optim.AdamW:
@@ -309,12 +340,3 @@ def _optimizer(network: Yolact, options: TrainOptions) -> torch.optim.AdamW:
     return torch.optim.AdamW(
         [{"params": p, "lr": rate, "peak": rate, "weight_decay": decay} for (rate, decay), p in groups.items()]
     )
-
-
-def _append_row(path: Path, row: dict[str, Any]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, row)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)

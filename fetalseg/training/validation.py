@@ -1,7 +1,8 @@
 """A quick average precision during training, at the network's size.
 
 The official figures come from `fetalseg eval`, on whole frames with the shipped post-processing. Here: AP at IoU 0.5
-with 101 recall points per structure, greedy NMS, masks compared at the size of the prototypes inside the boxes.
+(masks also at 0.75) with 101 recall points per structure, greedy NMS, masks compared at the size of the prototypes
+inside the boxes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms, box_iou
 
-from fetalseg.anatomy import STRUCTURES
+from fetalseg.anatomy import structure_names
 from fetalseg.data.augment import plain
 from fetalseg.data.frames import AnnotatedFrame
 from fetalseg.data.geometry import Sample
@@ -52,13 +53,16 @@ class Detections(NamedTuple):
 
 @dataclass(frozen=True)
 class Score:
-    """Average precision of one structure in one set; None where nothing can be computed.
+    """Figures 0..1 of one structure in one set; those of masks are None for a set without masks of it.
 
     Attributes:
         structure: its name.
         support: ground truths.
         box: AP50 of boxes.
-        mask: AP50 of masks; None for a set without masks of it.
+        mask: AP50 of masks.
+        mask75: AP75 of masks.
+        dice: mean over frames of the Dice of the best detection of that kind with the mask that it overlaps most; 0
+            for a frame where nothing was found.
         centre: share of ground truths whose box holds the centre of the best detection of that kind in the frame.
     """
 
@@ -66,6 +70,8 @@ class Score:
     support: int
     box: float
     mask: float | None
+    mask75: float | None
+    dice: float | None
     centre: float
 
 
@@ -94,12 +100,19 @@ def detect(network: Yolact, images: Tensor) -> list[Detections]:
     return found
 
 
-def validate(network: Yolact, frames: Sequence[AnnotatedFrame], *, batch: int = 8) -> list[Score]:
-    """AP50 of each structure that occurs in `frames`, in id order.
+def validate(
+    network: Yolact,
+    frames: Sequence[AnnotatedFrame],
+    *,
+    structures: Sequence[str] = structure_names(),
+    batch: int = 8,
+) -> list[Score]:
+    """Scores each structure that occurs in `frames`, in id order.
 
     Args:
         network: in evaluation mode.
         frames: held out of training.
+        structures: C names in label order.
         batch: images at a time.
     """
     variant = network.variant
@@ -112,12 +125,14 @@ def validate(network: Yolact, frames: Sequence[AnnotatedFrame], *, batch: int = 
         found += [Detections(*(column.cpu() for column in d)) for d in detect(network, images)]
         truths += samples
     labels = sorted({int(label) for sample in truths for label in sample.labels})
-    return [_score(label, truths, found) for label in labels]
+    return [_score(structures[label], label, truths, found) for label in labels]
 
 
-def _score(label: int, truths: Sequence[Sample], found: Sequence[Detections]) -> Score:
+def _score(name: str, label: int, truths: Sequence[Sample], found: Sequence[Detections]) -> Score:
     box_hits: list[tuple[float, bool]] = []
     mask_hits: list[tuple[float, bool]] = []
+    mask75_hits: list[tuple[float, bool]] = []
+    dices: list[float] = []
     support = mask_support = centres = 0
     for truth, detections in zip(truths, found, strict=True):
         if not truth.known[label]:
@@ -130,25 +145,38 @@ def _score(label: int, truths: Sequence[Sample], found: Sequence[Detections]) ->
             x, y = ((detections.boxes[rows][0, :2] + detections.boxes[rows][0, 2:]) / 2).tolist()
             centres += int(((boxes[:, 0] <= x) & (x < boxes[:, 2]) & (boxes[:, 1] <= y) & (y < boxes[:, 3])).sum())
         if truth.has_mask[own].all():
-            masks = torch.from_numpy(truth.masks[own]).bool()
-            mask_support += len(masks)
-            mask_hits += _match_best_first(scores, _mask_iou(detections.masks[rows], masks))
+            overlap = _mask_iou(detections.masks[rows], torch.from_numpy(truth.masks[own]).bool())
+            mask_support += len(boxes)
+            mask_hits += _match_best_first(scores, overlap)
+            mask75_hits += _match_best_first(scores, overlap, 0.75)
+            if len(boxes):
+                dices.append(_dice(overlap))
     return Score(
-        structure=STRUCTURES[label].name,
+        structure=name,
         support=support,
         box=average_precision(box_hits, support),
         mask=average_precision(mask_hits, mask_support) if mask_support else None,
+        mask75=average_precision(mask75_hits, mask_support) if mask_support else None,
+        dice=sum(dices) / len(dices) if dices else None,
         centre=centres / max(1, support),
     )
 
 
-def _match_best_first(scores: Tensor, overlap: Tensor) -> list[tuple[float, bool]]:
+def _dice(overlap: Tensor) -> float:
+    """Of the first of N detections with the nearest of M masks, from IoU [N, M]."""
+    if len(overlap) == 0:
+        return 0.0
+    iou = float(overlap[0].max())
+    return 2 * iou / (1 + iou)
+
+
+def _match_best_first(scores: Tensor, overlap: Tensor, threshold: float = 0.5) -> list[tuple[float, bool]]:
     """Score of each detection, best first, and whether it hits a ground truth that no better one took; IoU [N, M]."""
     taken = torch.zeros(overlap.shape[1], dtype=torch.bool)
     hits = []
     for score, row in zip(scores.tolist(), overlap, strict=True):
         free = row.masked_fill(taken, -1)
-        hit = len(free) > 0 and float(free.max()) >= 0.5
+        hit = len(free) > 0 and float(free.max()) >= threshold
         if hit:
             taken[free.argmax()] = True
         hits.append((score, hit))

@@ -1,0 +1,112 @@
+"""What a run learns from and is validated on, checked in whole before anything is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fetalseg.data.coco import write_subset
+from fetalseg.data.frames import AnnotatedFrame, load_frames
+from fetalseg.data.records import CocoSet
+from fetalseg.data.splits import Split
+from fetalseg.errors import DataError
+from fetalseg.preprocess import InputRule
+from fetalseg.training.batches import FrameSet
+
+__all__ = ["SharedSet", "TrainingData", "common_structures", "load_training_data", "write_held_out"]
+
+
+@dataclass(frozen=True)
+class SharedSet:
+    """A data set and its share of every batch.
+
+    Attributes:
+        source: the set.
+        share: 0..1; those of all sets add up to 1.
+    """
+
+    source: CocoSet
+    share: float
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Decoded frames.
+
+    Attributes:
+        sets: to learn from.
+        held_out: by the name of the set, to validate on.
+        structures: C names in label order, the same in all sets.
+    """
+
+    sets: tuple[FrameSet, ...]
+    held_out: dict[str, list[AnnotatedFrame]]
+    structures: tuple[str, ...]
+
+
+def common_structures(sources: Sequence[CocoSet]) -> tuple[str, ...]:
+    """The structures of all sets.
+
+    Raises:
+        DataError: two sets differ; the message says in what.
+    """
+    first, *others = sources
+    for other in others:
+        if other.structures != first.structures:
+            raise DataError(
+                f"all sets of a training must have the same structures: {first.name} has "
+                f"{', '.join(first.structures)}; {other.name} has {', '.join(other.structures)}"
+            )
+    return first.structures
+
+
+def load_training_data(
+    sets: Sequence[SharedSet], splits: Sequence[Split], rule: InputRule, *, validation_frames: int
+) -> TrainingData:
+    """Decodes every image and mask of the sets, so that a broken one is found now.
+
+    Args:
+        sets: the sets, at least one.
+        splits: of each of them.
+        rule: the network's input.
+        validation_frames: at most so many a set are validated on, evenly picked from what is held out.
+
+    Raises:
+        DataError: sets with other structures, a file that can't be read, a mask without a pixel.
+        ValueError: two sets have the same name.
+    """
+    names = [each.source.name for each in sets]
+    if len(set(names)) != len(names):
+        raise ValueError(f"the folders of the sets must have different names, got {', '.join(names)}")
+    structures = common_structures([each.source for each in sets])
+    training, held_out = [], {}
+    for each, split in zip(sets, splits, strict=True):
+        frames = load_frames(each.source.subset(split.train), rule)
+        training.append(FrameSet(each.source.name, frames, each.share, each.source.sha256))
+        # The others of what is held out must be readable too: they are what the result is measured on.
+        kept = {frame.image_id: frame for frame in load_frames(each.source.subset(split.held_out), rule)}
+        held_out[each.source.name] = [kept[i] for i in _evenly(split.held_out, validation_frames)]
+    return TrainingData(tuple(training), held_out, structures)
+
+
+def write_held_out(sets: Sequence[SharedSet], splits: Sequence[Split], folder: Path) -> None:
+    """Writes what is held out of each set to SET/instances.json, for `fetalseg eval`, and the split to SET/split.json.
+
+    Raises:
+        OSError: a file can't be written.
+    """
+    for each, split in zip(sets, splits, strict=True):
+        place = folder / each.source.name
+        write_subset(each.source, split.held_out, place / "instances.json")
+        names = {image.id: image.path.name for image in each.source.images}
+        parts = {"train": [names[i] for i in split.train], "held_out": [names[i] for i in split.held_out]}
+        (place / "split.json").write_text(json.dumps({"unit": split.unit, **parts}, indent=1), encoding="utf-8")
+
+
+def _evenly(ids: Sequence[int], count: int) -> list[int]:
+    """At most `count` of them, spread over the whole: files are often ordered by view or patient."""
+    if len(ids) <= count:
+        return list(ids)
+    return [ids[i * len(ids) // count] for i in range(count)]
