@@ -32,14 +32,14 @@ def surround(
     if rng.random() < tight:
         room = rng.uniform(1.0, 1.12, size=2)
     else:
-        room = np.maximum(rng.uniform(1.1, 2.2, size=2) * roomy, 1.06)
+        room = np.clip(rng.lognormal(math.log(1.65), 0.32, size=2) * roomy, 1.06, 3.5)
     # gravity and the probe's pressure: the fetus lies on the far wall more often than on another one
     angle = float(rng.normal(-math.pi / 2, 0.9))
     free = np.maximum(half * (room - 1.0), 0.0)
     away = float(rng.uniform(0.55, 1.05)) * free * (math.cos(angle), math.sin(angle))
     x, y = (centre + away).tolist()
     a, b = (half * room).tolist()
-    sac = blob(ellipse(x, y, a, b, float(rng.normal(0.0, 0.12))), rng, 0.10)
+    sac = blob(ellipse(x, y, a, b, float(rng.normal(0.0, 0.15))), rng, 0.13)
     open_sac(painter, sac, rng)
 
 
@@ -59,6 +59,8 @@ def draw_womb(painter: Painter, rng: np.random.Generator) -> None:
         painter.tissue(patch, float(rng.uniform(-16, 5)), loss=UTERUS, texture=3.0, blur=0.8)
     if rng.random() < 0.3:
         _fascia(painter, rng, width, height)
+    if rng.random() < 0.3:
+        _poor_contact(painter, rng, width, height)
 
 
 def open_sac(painter: Painter, sac: Points, rng: np.random.Generator) -> None:
@@ -104,6 +106,16 @@ def _fascia(painter: Painter, rng: np.random.Generator, width: float, height: fl
         bend = rng.normal(0.0, 0.04, size=3) * length
         knots = [(x, y), (x + 0.5 * length, y + float(bend[0])), (x + length, y + float(bend[1]))]
         painter.line(smooth(knots), float(rng.uniform(2, 14)), float(rng.uniform(0.3, 0.7)), power=4, uneven=4)
+
+
+def _poor_contact(painter: Painter, rng: np.random.Generator, width: float, height: float) -> None:
+    """Gas, hair or a rib of the mother between probe and womb: what lies below it is darker."""
+    for _ in range(int(rng.integers(1, 3))):
+        x, thick = float(rng.uniform(-0.05, 1.05)) * width, 0.03 * height
+        patch = ellipse(x, thick, float(rng.uniform(0.04, 0.16)) * width, thick)
+        # 1 cm of tissue that takes this much more than usual costs some decibels there and back
+        strength = float(rng.uniform(3.0, 9.0)) / thick
+        painter.tissue(patch, float(rng.uniform(-14, 2)), loss=UTERUS + strength, texture=3.0, blur=1.0)
 
 
 def _placenta(painter: Painter, rng: np.random.Generator, width: float, height: float) -> None:

@@ -103,19 +103,20 @@ def _ring(painter: Painter, examination: Examination, outer: Points, rng: np.ran
     centre = outer.mean(axis=0)
     radius = np.hypot(*(outer - centre).T)[:, None]
     ring = centre + (outer - centre) * (1 - thick / 2 / radius)
-    level = float(rng.uniform(12, 24)) + examination.tissue_db["bone"]
+    level = float(rng.uniform(9, 23)) + examination.tissue_db["bone"]
     # bone that the beam meets at a flat angle still scatters a little
-    painter.line(ring, level - float(rng.uniform(14, 24)), thick, power=0, uneven=5, closed=True)
+    painter.line(ring, level - float(rng.uniform(15, 30)), thick, power=0, uneven=5, closed=True)
     painter.line(ring, level, thick, power=float(rng.uniform(2.5, 6)), bone=0.45, uneven=4.5, closed=True)
-    for _ in range(int(rng.integers(0, 3))):
+    for _ in range(int(rng.integers(0, 4))):
         at = int(rng.integers(len(ring)))
         x, y = ring[at].tolist()
-        painter.tissue(ellipse(x, y, 0.9 * thick, 0.9 * thick), -8.0, blur=0.3)
+        size = float(rng.uniform(0.8, 2.2)) * thick
+        painter.tissue(ellipse(x, y, size, 0.8 * size), -8.0, blur=0.35)
 
 
 def _patches(painter: Painter, a: float, b: float, brain: _Brain, rng: np.random.Generator) -> None:
     """Cortex, sulci and vessels that a thick image plane smears into bright and dark patches and short bright lines."""
-    for _ in range(int(rng.integers(4, 11))):
+    for _ in range(int(rng.integers(4, 15))):
         x, y = (rng.uniform(-0.8, 0.8, size=2) * (a, b)).tolist()
         size = rng.uniform(0.06, 0.22, size=2) * b
         patch = blob(ellipse(x, y, float(size[0]) * 1.4, float(size[1]), float(rng.uniform(0, 3.1))), rng, 0.2)
@@ -135,7 +136,7 @@ def _falx(
     tilt, bow = float(rng.normal(0.0, 0.02)), float(rng.normal(0.0, 0.25))
     x = np.linspace(-half, half, 25)
     line = np.stack([x, tilt * x + bow * (1 - (x / half) ** 2)], axis=1)
-    level = float(rng.uniform(4, 13)) + examination.tissue_db["line"]
+    level = float(rng.uniform(1, 12)) + examination.tissue_db["line"]
     broken, dim = rng.random() < 0.6, float(rng.uniform(4, 14))
     clear = float(rng.uniform(9, 18))
     ends = float(rng.uniform(0.0, 5.0))

@@ -75,7 +75,7 @@ def ribs(painter: Painter, a: float, b: float, examination: Examination, rng: np
             turn = np.linspace(begin, begin + length, 14)
             piece = np.stack([side * (a - depth) * np.sin(turn), (b - depth) * np.cos(turn)], axis=1)
             level = 15.0 + examination.tissue_db["bone"] + float(rng.normal(0, 2))
-            painter.line(piece, level - 10, 0.6, power=0, uneven=3)
+            painter.line(piece, level - 7, 0.6, power=0, uneven=3)
             painter.line(piece, level, 0.6, power=3, bone=0.6, uneven=3)
             angle = begin + length + 0.12
 
