@@ -155,7 +155,7 @@ _FETALSEG_S = Variant(
     anchors=(
         (
             AnchorShape(16, 5.5, rows=3),
-            AnchorShape(22, 7, rows=3),
+            AnchorShape(24, 8, rows=3),
             AnchorShape(31, 9.5, rows=2),
             AnchorShape(22, 20),
             AnchorShape(80, 13, rows=2),
