@@ -261,14 +261,21 @@ def _soft(outline_px: Points, size: tuple[int, int], blur_px: float) -> npt.NDAr
     cell = blur_px / _SOFT_PX * 2.0
     coarse = max(2, round(size[0] / cell)), max(2, round(size[1] / cell))
     scale = np.array(coarse) / np.array(size)
-    fine = cv2.resize(_filled(outline_px * scale, coarse, 2), coarse, interpolation=cv2.INTER_AREA)
-    part = cv2.GaussianBlur(fine, (0, 0), blur_px * float(scale.mean()))
+    # the filled polygon takes in all pixels that its edge touches, of which half lies outside
+    canvas = _filled(outline_px * scale, coarse, 2)
+    cv2.polylines(canvas, [_fixed_point(outline_px * scale * 2)], True, 128.0, 1, cv2.LINE_8, _SUBPIXEL_BITS)
+    part = cv2.resize(canvas, coarse, interpolation=cv2.INTER_AREA)
+    part = cv2.GaussianBlur(part, (0, 0), blur_px * float(scale.mean()))
     return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _filled(outline_px: Points, size: tuple[int, int], factor: int) -> npt.NDArray[np.uint8]:
     """The outline's inside, 255, on a canvas `factor` times finer than `size` (width, height)."""
     canvas = np.zeros((size[1] * factor, size[0] * factor), np.uint8)
-    corners = (outline_px * factor - 0.5) * (1 << _SUBPIXEL_BITS)
-    cv2.fillPoly(canvas, [np.rint(corners).astype(np.int32)], 255, cv2.LINE_8, _SUBPIXEL_BITS)
+    cv2.fillPoly(canvas, [_fixed_point(outline_px * factor)], 255, cv2.LINE_8, _SUBPIXEL_BITS)
     return canvas
+
+
+def _fixed_point(outline_px: Points) -> npt.NDArray[np.int32]:
+    """Corners as OpenCV takes them: pixel (i, j) centred on whole numbers, times a power of 2."""
+    return np.rint((outline_px - 0.5) * (1 << _SUBPIXEL_BITS)).astype(np.int32)

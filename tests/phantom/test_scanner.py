@@ -45,3 +45,32 @@ def test_every_drawn_sector_shows_most_of_the_frame(seed: int) -> None:
     assert sector.inside.mean() > 0.45
     x, y = sector.middle
     assert sector.inside[int(y / sector.mm_per_px), int(x / sector.mm_per_px)]
+
+
+def test_the_middle_of_a_slanted_zoom_lies_between_its_outermost_beams() -> None:
+    # beams from (0, -50): straight down and at 45 degrees; at 15 mm down they are 65 mm apart, cut at 40 by the frame
+    sector = Sector(300, 400, 0.1, (0.0, -50.0), (50.0, 130.0), (0.0, math.pi / 4))
+    assert sector.middle == pytest.approx((20.0, 15.0))
+    narrow = Sector(300, 400, 0.1, (0.0, -50.0), (50.0, 130.0), (0.0, math.atan(0.2)))
+    assert narrow.middle == pytest.approx((6.5, 15.0))
+
+
+def test_an_operator_keeps_the_structure_of_interest_near_the_same_place() -> None:
+    aimed = Sector(300, 400, 0.1, (20.0, -70.0), (69.9, 103.0), (-0.27, 0.27), aim=(0.1, -0.05))
+    places = np.array([aimed.wander(np.random.default_rng(seed)) for seed in range(60)])
+    np.testing.assert_allclose(places.mean(axis=0) - aimed.middle, (4.0, -1.5), atol=0.4)
+    assert places.std(axis=0).max() < 1.5
+
+
+@pytest.mark.parametrize("probe", ["transabdominal", "transvaginal"])
+def test_zoomed_frames_lie_at_the_depth_of_their_examination(probe: str) -> None:
+    found = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        examination = draw_examination(rng)
+        sector = draw_sector(rng, examination, 216, 320, 45.0)
+        depth = -sector.apex[1] - examination.console.radius_mm  # of the frame's upper edge
+        if examination.probe == probe and depth > 5.0:
+            assert depth == pytest.approx(examination.console.depth_mm, rel=0.101)
+            found += 1
+    assert found >= 5

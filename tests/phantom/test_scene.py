@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fetalseg.phantom.scanner import Sector
-from fetalseg.phantom.scene import FLUID, Scene, coverage
+from fetalseg.phantom.scene import BONE, FLUID, SOFT, Scene, coverage
 from fetalseg.phantom.shapes import Pose, ellipse
 
 
@@ -91,3 +91,32 @@ def test_a_line_keeps_its_pattern_when_another_line_changes() -> None:
         painter.line(np.array([[0.0, 15.0], [20.0, 15.0]]), 10.0, 0.5)
         drawn.append(scene.mirror[180:])
     np.testing.assert_array_equal(*drawn)
+
+
+@pytest.mark.parametrize("blur_px", [0.0, 1.5, 2.4, 2.6, 8.0])
+def test_a_soft_edge_keeps_the_area_and_lies_half_way_on_the_outline(blur_px: float) -> None:
+    found = coverage(ellipse(100.0, 80.0, 50.0, 40.0, count=180), (160, 200), blur_px)
+    assert found is not None
+    full = np.zeros((160, 200))
+    full[found[0], found[1]] = found[2] / 255
+    assert full.sum() == pytest.approx(math.pi * 50 * 40, rel=0.015)
+    assert full[80, 148:152].mean() == pytest.approx(0.5, abs=0.12)
+
+
+def test_a_soft_shape_fades_out_without_a_step_at_its_bounding_box() -> None:
+    found = coverage(np.array([[60.0, 60.0], [100.0, 60.0], [100.0, 100.0], [60.0, 100.0]]), (160, 160), 4.0)
+    assert found is not None
+    full = np.zeros((160, 160))
+    full[found[0], found[1]] = found[2] / 255
+    assert np.abs(np.diff(full[80])).max() < 0.14
+    assert full[80, 64] > full[80, 60] > full[80, 56] > 0.0
+
+
+def test_bone_in_a_line_takes_its_share_of_the_loss_where_the_line_lies() -> None:
+    scene = empty_scene()
+    scene.at(Pose()).line(np.array([[5.0, 15.0], [35.0, 15.0]]), 20.0, 1.0, bone=0.4)
+    column = scene.loss[:, 200]
+    assert column[150] == pytest.approx(0.4 * BONE)
+    assert column[140] == pytest.approx(SOFT)
+    # 1 mm thick: the loss through it is 1 mm of it, whatever the pixels at its edges hold
+    assert ((column - SOFT).sum() * 0.1) == pytest.approx(0.4 * BONE - SOFT, rel=0.06)
