@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ def write_splits(source: CocoSet, splits: RepeatedSplits, out: Path, *, seed: in
     parts: dict[str, dict[str, Any]] = {}
     folds: list[dict[str, str]] = []
 
-    def write(part: str, ids: Iterable[int]) -> str:
+    def write(part: str, ids: tuple[int, ...]) -> str:
         files = [names[number] for number in ids]
         if files:
             write_subset(source, ids, out / part / "instances.json")

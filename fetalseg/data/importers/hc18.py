@@ -1,0 +1,140 @@
+"""The HC18 grand challenge: fetal heads with their outline.
+
+van den Heuvel, de Bruijn, de Korte, van Ginneken, PLoS ONE 2018;13(8):e0200412; the training set on Zenodo, doi
+10.5281/zenodo.1327317, CC BY 4.0: `training_set/NNN_HC.png` beside `NNN_HC_Annotation.png`, an ellipse drawn with a
+thin line, and `training_set_pixel_size_and_HC.csv`. Further images of a subject are called `NNN_2HC.png` and so on. The
+test set has no outlines.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from fetalseg.anatomy import structure
+from fetalseg.data.importers.written_set import ImportedSet, SetWriter, read_pixels, ruled_out
+from fetalseg.errors import DataError
+
+__all__ = ["import_hc18"]
+
+TABLE = "training_set_pixel_size_and_HC.csv"
+_FILE, _PIXEL, _HEAD = "filename", "pixel size(mm)", "head circumference (mm)"
+_NAME = re.compile(r"(\d+)_\d*HC\.png")
+_INFO = {
+    "description": "HC18 head circumference grand challenge, training set",
+    "licence": "CC BY 4.0",
+    "attribution": "van den Heuvel, de Bruijn, de Korte, van Ginneken: Automated measurement of fetal head "
+    "circumference using 2D ultrasound images, PLoS ONE 2018;13(8):e0200412; doi 10.5281/zenodo.1327317",
+    "note": "cranium masks (RLE); annotated_category_ids: what is known in the frame, present or absent by the view; "
+    "pixel_size_mm is per stored pixel",
+}
+_CLOSED = 3.0  # a closed outline surrounds at least so many times its own pixels
+
+
+def import_hc18(folder: Path, out: Path, *, progress: Callable[[int, int], None] | None = None) -> ImportedSet:
+    """Writes the training set as a COCO set of crania.
+
+    Args:
+        folder: holds `training_set/` and the table, or is `training_set` with the table inside or beside it.
+        out: folder of the new set.
+        progress: called with how many images are done, and how many there are.
+
+    Raises:
+        DataError: another layout, a table that doesn't fit, an image that can't be read.
+    """
+    table = _find(folder, TABLE)
+    images = next((place for place in (folder / "training_set", folder) if next(place.glob("*_HC.png"), None)), None)
+    if images is None:
+        raise DataError(f"{folder}: expected images called 001_HC.png in training_set/ or here; found {_held(folder)}")
+    rows = _read_table(table)
+    known = sorted(structure(name).id for name in {"cranium"} | ruled_out("head"))
+    writer = SetWriter(out, dict(_INFO))
+    writer.start()
+    for done, (name, pixel_mm, head_mm) in enumerate(rows, 1):
+        patient = _NAME.fullmatch(name)
+        if patient is None:
+            raise DataError(f"{table}: file name {name!r}, expected one such as 001_HC.png or 010_2HC.png")
+        pixels = read_pixels(images / name)
+        outline = read_pixels(images / name.replace(".png", "_Annotation.png"))
+        if outline.shape[:2] != pixels.shape[:2]:
+            sizes = f"{outline.shape[1]}x{outline.shape[0]} px, its image {pixels.shape[1]}x{pixels.shape[0]}"
+            raise DataError(f"{images / name}: the outline has {sizes}")
+        mask = filled(outline if outline.ndim == 2 else outline.max(axis=2))
+        if mask is None:
+            writer.left_out.append(f"{name}: its annotation holds no outline")
+            continue
+        facts = {
+            "annotated_category_ids": known,
+            "view": "head",
+            "patient": patient[1],
+            "pixel_size_mm": pixel_mm,
+            "head_circumference_mm": round(head_mm, 2),
+        }
+        number, _ = writer.add_image(pixels, f"hc18_{Path(name).stem}", facts)
+        writer.add_mask(number, "cranium", mask)
+        if progress is not None:
+            progress(done, len(rows))
+    return writer.finish()
+
+
+def filled(outline: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_] | None:
+    """The region [H, W] that a drawn line surrounds, the line included; None without a line.
+
+    A head that reaches beyond the frame leaves its outline open: then the region is the ellipse through its points.
+    """
+    line = (outline > 0).astype(np.uint8)
+    drawn, _ = cv2.findContours(line, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not drawn:
+        return None
+    region = np.zeros(line.shape, np.uint8)
+    cv2.drawContours(region, drawn, -1, 1, cv2.FILLED)
+    points = np.argwhere(line)[:, ::-1].astype(np.float32)
+    if int(region.sum()) < _CLOSED * len(points) and len(points) >= 5:
+        cv2.ellipse(region, cv2.fitEllipseDirect(points), 1, cv2.FILLED)
+    return region.astype(np.bool_)
+
+
+def _find(folder: Path, name: str) -> Path:
+    for place in (folder, folder / "training_set", folder.parent if folder.name == "training_set" else folder):
+        if (place / name).is_file():
+            return place / name
+    raise DataError(f"{folder}: expected {name} from the Zenodo record of HC18; found {_held(folder)}")
+
+
+def _held(folder: Path) -> str:
+    if not folder.is_dir():
+        return "no such folder"
+    names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "") or "an empty folder"
+
+
+def _read_table(path: Path) -> list[tuple[str, float, float]]:
+    """File name, pixel size and head circumference of each row."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            columns = [name.strip() for name in reader.fieldnames or []]
+            reader.fieldnames = columns
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"can't read {path}: {error}") from None
+    if missing := [name for name in (_FILE, _PIXEL, _HEAD) if name not in columns]:
+        raise DataError(f"{path}: expected the column {missing[0]!r}, found {', '.join(columns) or 'none'}")
+    result = []
+    for line, row in enumerate(rows, 2):
+        try:
+            values = float(row[_PIXEL]), float(row[_HEAD])
+        except (TypeError, ValueError):
+            values = (0.0, 0.0)
+        if not (0 < values[0] < 10 and 0 < values[1] < 1000):
+            raise DataError(f"{path}, line {line}: expected lengths in mm, found {row[_PIXEL]!r} and {row[_HEAD]!r}")
+        result.append((str(row[_FILE]).strip(), *values))
+    if not result:
+        raise DataError(f"{path}: expected a row for each image, found none")
+    return result
