@@ -20,7 +20,10 @@ __all__ = ["Affine", "Sample", "around", "compose", "letterbox", "place_shapes",
 Affine = npt.NDArray[np.float64]
 
 _MIN_SIDE = 1.5  # px of the network's input; a smaller box can't be told from noise
-_MIN_VISIBLE = 0.5  # share of a structure's outline inside the frame for it to be learnt
+_MIN_VISIBLE = 0.5  # share of a structure inside the frame for it to be learnt
+# The same where only its box is known: of a band along the box's diagonal, cut to this share of its length, the box has
+# this share of the height, too, while the ellipse that stands for it keeps all of it.
+_MIN_VISIBLE_BOX = 0.8
 _TRACE = 0.02  # share below which it counts as not in the frame at all
 
 
@@ -96,14 +99,17 @@ def place_shapes(
 ) -> Sample:
     """The structures of a frame where `matrix` puts them in `image` [h, w].
 
-    A structure that the edge cuts to less than half, or that becomes too small, is left out and its kind counts as
-    not known in this sample: it is neither a positive nor a negative.
+    A structure that the edge cuts to less than half (a box alone: to less than four fifths), or that becomes too small,
+    is left out and its kind counts as not known in this sample: it is neither a positive nor a negative.
     """
     known = frame.known.copy()
     boxes, labels, masks, has_mask = [], [], [], []
     for shape in frame.shapes:
-        box, visible = visible_box(shape.outline, matrix, (image.shape[0], image.shape[1]))
-        if visible < _MIN_VISIBLE or min(box[2] - box[0], box[3] - box[1]) < _MIN_SIDE:
+        box, visible = _visible_part(shape, matrix, (image.shape[0], image.shape[1]))
+        if (
+            visible < (_MIN_VISIBLE_BOX if shape.crop is None else _MIN_VISIBLE)
+            or min(box[2] - box[0], box[3] - box[1]) < _MIN_SIDE
+        ):
             if visible > _TRACE:
                 known[shape.label] = False
             continue
@@ -119,6 +125,21 @@ def place_shapes(
         has_mask=np.asarray(has_mask, np.bool_),
         known=known,
     )
+
+
+def _visible_part(shape: Shape, matrix: Affine, canvas: tuple[int, int]) -> tuple[npt.NDArray[np.float32], float]:
+    """The box of what is visible of a structure, and its share."""
+    box, visible = visible_box(shape.outline, matrix, canvas)
+    if shape.crop is None or not 0 < visible < 1:
+        return box, visible
+    # The hull of a bent structure tells too much once an edge cuts it.
+    mask = warp(shape.crop, compose(_translation(*shape.corner), matrix), canvas) > 127
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if len(rows) == 0:
+        return np.zeros(4, np.float32), 0.0
+    area = np.count_nonzero(shape.crop > 127) * abs(float(np.linalg.det(matrix[:2, :2])))
+    box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
+    return box, min(1.0, np.count_nonzero(mask) / max(area, 1.0))
 
 
 def visible_box(

@@ -8,10 +8,7 @@ from fetalseg.data.augment import AugmentOptions, plain
 from fetalseg.data.frames import AnnotatedFrame
 from fetalseg.training.batches import BatchMaker, FrameSet, collate, prefetch
 
-STILL = AugmentOptions(
-    flip_horizontal=0, flip_vertical=0, degrees=0, degrees_boxes_only=0, zoom=(1, 1), stretch=0, shift=0, gain=0,
-    gamma=0, contrast=0, speckle_share=0, blur_share=0, shading_share=0, calipers_share=0,
-)  # fmt: skip
+STILL = AugmentOptions().only()
 
 
 def _flat(levels):
