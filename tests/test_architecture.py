@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "phantom": GROUND,
     "sources": GROUND | {"phantom"},
     "model": GROUND | {"preprocess", "model_file"},
-    "data": GROUND | {"preprocess", "sources"},
+    "data": GROUND | {"preprocess", "render", "sources"},
     "export": GROUND | {"preprocess", "model_file", "model"},
     "training": GROUND | {"preprocess", "model_file", "model", "data", "postprocess"},
     "evaluation": GROUND | {"preprocess", "model_file", "postprocess", "segmenter", "views", "data"},

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
+from fetalseg.cli.tables import plain_table, table_console
 from fetalseg.data.anchor_fitting import MATCHED_IOU, arrange, fit_shapes, shape_iou
 from fetalseg.data.box_sizes import InputBoxes, input_boxes
 from fetalseg.data.coco import read_coco
@@ -45,15 +44,14 @@ def run(args: argparse.Namespace) -> int:
     fit = fit_shapes(found.sizes, args.count, seed=args.seed)
     present = _overlaps(found, anchor_grid(chosen).numpy())
     fitted = shape_iou(found.sizes, fit.shapes).max(axis=1)
-    console = Console(highlight=False)
+    console = table_console()
     console.print(_coverage(found, present, fitted, args.variant, args.count))
     console.print(
         f"An anchor of {args.variant} stands where its pyramid puts it; a fitted shape is taken at the box's own "
         "centre, which is the best it can do."
     )
     strides = [2 ** (3 + level) for level in range(len(chosen.anchors))]
-    table = Table("level", "stride", "width", "height", "columns", "rows", title="fitted shapes, px of the input",
-                  title_justify="left", box=SIMPLE_HEAD, show_edge=False)  # fmt: skip
+    table = plain_table("level", "stride", "width", "height", "columns", "rows", title="fitted, px of the input")
     for shape in arrange(fit.shapes, strides):
         level = f"P{3 + shape.level}"
         sizes = (f"{shape.width:.1f}", f"{shape.height:.1f}")
@@ -76,16 +74,9 @@ def _overlaps(found: InputBoxes, anchors: npt.NDArray[np.float32]) -> npt.NDArra
 def _coverage(
     found: InputBoxes, present: npt.NDArray[np.float64], fitted: npt.NDArray[np.float64], name: str, count: int
 ) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("structure", no_wrap=True)
-    for heading in (
-        "boxes",
-        f"{name}: IoU >= {MATCHED_IOU}",
-        "mean IoU",
-        f"{count} fitted: IoU >= {MATCHED_IOU}",
-        "mean IoU",
-    ):
-        table.add_column(heading, justify="right")
+    iou = f"IoU >= {MATCHED_IOU}"
+    headings = ("boxes", f"{name}: {iou}", "mean IoU", f"{count} fitted: {iou}", "mean IoU")
+    table = plain_table("structure", *headings)
     for structure in [*dict.fromkeys(sorted(found.names.tolist())), None]:
         rows = np.ones(len(found.names), np.bool_) if structure is None else found.names == structure
         cells = [f(values[rows]) for values in (present, fitted) for f in (_matched, _mean)]

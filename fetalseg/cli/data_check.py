@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from fetalseg.cli.tables import table_console
 from fetalseg.data.check import CheckReport, Finding, check_sets
 from fetalseg.data.split_files import SPLITS_FILE, read_groups
 
@@ -58,10 +59,7 @@ def _groups(paths: list[Path]) -> list[list[Path]]:
 
 
 def _print(report: CheckReport, show: int) -> None:
-    # A pipe or a file gets whole lines, to search in.
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=1000)
+    console = table_console()
     several = len(report.sets) > 1
     shown: list[Finding] = []
     counts = Counter((finding.level, finding.rule) for finding in report.findings)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
+from fetalseg.cli.tables import plain_table, table_console
 from fetalseg.data.coco import read_coco
 from fetalseg.data.facts import groups_by
 from fetalseg.data.protocol import TEST_SHARE, VALIDATION_SHARE, Fold, repeated_splits
@@ -51,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         groups=None if args.group == "patient" else groups_by(source, args.group),
     )
     summary = write_splits(source, splits, args.out, seed=args.seed, group=args.group)
-    console = Console(highlight=False)
+    console = table_console()
     console.print(_table(source, {"test": splits.test, **_parts(splits.folds)}))
     if splits.unit == "image":
         console.print(
@@ -73,10 +72,7 @@ def _parts(folds: tuple[Fold, ...]) -> dict[str, tuple[int, ...]]:
 def _table(source: CocoSet, parts: dict[str, tuple[int, ...]]) -> Table:
     """Images of each part, by view."""
     views = list(dict.fromkeys(image.view for image in source.images))
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("part", no_wrap=True)
-    for heading in ("images", "share", "patients", *(view or "no view" for view in views)):
-        table.add_column(heading, justify="right")
+    table = plain_table("part", "images", "share", "patients", *(view or "no view" for view in views))
     for name, ids in parts.items():
         images = source.subset(ids).images
         patients = {image.patient for image in images if image.patient is not None}

@@ -6,10 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
+from fetalseg.cli.tables import plain_table, table_console
 from fetalseg.data.coco import read_coco
 from fetalseg.data.statistics import SetStatistics, Spread, StructureStatistics, describe_set
 from fetalseg.errors import DataError
@@ -32,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(text)
         return 0
-    console = Console(highlight=False)
+    console = table_console()
     for one in sets:
         _print(one, console)
     for path in written:
@@ -60,10 +59,7 @@ def _print(one: SetStatistics, console: Console) -> None:
     sizes = [f"{size} ({count:,})" for size, count in list(one.sizes.items())[:3]]
     more = f" and {len(one.sizes) - 3} other sizes" if len(one.sizes) > 3 else ""
     console.print(f"px: {', '.join(sizes)}{more}")
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("structure", no_wrap=True)
-    for heading in ("labels", "of them", "present", "absent", "unknown", "width px", "height px", "longer side mm"):
-        table.add_column(heading, justify="right")
+    table = plain_table("structure", "labels", "", "present", "absent", "unknown", "width px", "height px", "longer mm")
     for structure in one.structures:
         table.add_row(
             structure.name,
@@ -73,7 +69,7 @@ def _print(one: SetStatistics, console: Console) -> None:
             *(_spread(spread) for spread in (structure.width_px, structure.height_px, structure.length_mm)),
         )
     console.print(table)
-    console.print("present, absent, unknown: images; sizes: median (5 to 95 %)\n")
+    console.print("present, absent, unknown: images; sizes: median (5-95 %)\n")
 
 
 def _shape(structure: StructureStatistics) -> str:
@@ -89,4 +85,4 @@ def _spread(spread: Spread | None) -> str:
         return ""
     low, median, high = (f"{value:.0f}" if value >= 10 else f"{value:.1f}" for value in
                          (spread.low, spread.median, spread.high))  # fmt: skip
-    return f"{median} ({low} to {high})"
+    return f"{median} ({low}-{high})"

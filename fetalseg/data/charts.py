@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from fetalseg.errors import DataError, MissingExtraError
 try:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 except ModuleNotFoundError as error:
     raise MissingExtraError(error.name or "matplotlib", "data") from None
 
@@ -47,20 +49,18 @@ def write_charts(sets: Sequence[SetStatistics], out: Path) -> list[Path]:
 
 
 def _images(sets: Sequence[SetStatistics]) -> Figure:
-    """Images by view, one bar a set."""
+    """Images by view, one bar for each set that has the view."""
     views = list(dict.fromkeys(view for one in sets for view in one.views))
-    figure = Figure(figsize=(7.5, _MARGIN + _ROW * len(views) * (1 + 0.6 * len(sets))), layout="constrained")
+    rows = _rows(views, [set(one.views) for one in sets])
+    figure = Figure(figsize=(7.5, _MARGIN + _ROW * rows.height), layout="constrained")
     axes = figure.add_subplot()
-    height = 0.8 / len(sets)
     for i, one in enumerate(sets):
         patients = "no patients named" if one.patients is None else f"{one.patients:,} patients"
-        places = np.arange(len(views)) + (i - (len(sets) - 1) / 2) * height
-        counts = [one.views.get(view, 0) for view in views]
+        places = [rows.places[view, i] for view in one.views]
         label = f"{one.name}: {one.images:,} images, {patients}"
-        bars = axes.barh(places, counts, height * 0.92, color=_COLORS[i % len(_COLORS)], label=label)
-        axes.bar_label(bars, [f"{count:,}" if count else "" for count in counts], padding=3, fontsize=9)
-    axes.set_yticks(range(len(views)), views)
-    axes.invert_yaxis()
+        bars = axes.barh(places, list(one.views.values()), 0.8, color=_COLORS[i % len(_COLORS)], label=label)
+        axes.bar_label(bars, [f"{count:,}" for count in one.views.values()], padding=3, fontsize=9)
+    rows.label(axes, views)
     axes.margins(x=0.12)
     _finish(axes, "Images by view", "images")
     figure.legend(loc="outside lower center", frameon=False, fontsize=9)
@@ -68,23 +68,24 @@ def _images(sets: Sequence[SetStatistics]) -> Figure:
 
 
 def _structures(sets: Sequence[SetStatistics]) -> Figure:
-    """For each set a table of structures by views, and what share of images knows each structure."""
-    rows = max(max((len(one.structures) for one in sets), default=1), 1)
-    width = 3.4 + sum(2.2 + 0.55 * len(one.views) for one in sets)
-    figure = Figure(figsize=(width, _MARGIN + _ROW * rows), layout="constrained")
-    panels = np.atleast_1d(figure.subplots(1, len(sets), squeeze=False)[0])
+    """For each set a table of structures by views, and how many images know each structure."""
+    names = list(dict.fromkeys(s.name for one in sets for s in one.structures))
+    width = 2.2 + sum(1.6 + 0.55 * len(one.views) for one in sets)
+    figure = Figure(figsize=(width, _MARGIN + _ROW * max(len(names), 1)), layout="constrained")
+    ratios = [len(one.views) + 2 for one in sets]
+    panels = figure.subplots(1, len(sets), squeeze=False, sharey=True, width_ratios=ratios)[0]
     for axes, one in zip(panels, sets, strict=True):
-        _structure_table(axes, one)
-    figure.suptitle("Images with each structure, by view; where it is absent or not annotated", fontsize=11)
+        _structure_table(axes, one, names)
+    figure.suptitle("Images with each structure, by view; where it is absent or unknown", fontsize=11)
     return figure
 
 
-def _structure_table(axes: Axes, one: SetStatistics) -> None:
+def _structure_table(axes: Axes, one: SetStatistics, names: list[str]) -> None:
     views = list(one.views)
     columns = [*views, "absent", "unknown"]
-    counts = np.array(
-        [[*(s.by_view.get(view, 0) for view in views), s.absent, s.unknown] for s in one.structures], np.float64
-    ).reshape(len(one.structures), len(columns))
+    counts = np.zeros((len(names), len(columns)))
+    for s in one.structures:
+        counts[names.index(s.name)] = [*(s.by_view.get(view, 0) for view in views), s.absent, s.unknown]
     share = counts / max(one.images, 1)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), count in np.ndenumerate(counts):
@@ -93,46 +94,72 @@ def _structure_table(axes: Axes, one: SetStatistics) -> None:
             axes.text(column, row, f"{int(count):,}", ha="center", va="center", fontsize=8, color=color)
     axes.axvline(len(views) - 0.5, color="black", linewidth=1)
     axes.set_xticks(range(len(columns)), columns, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(one.structures)), [s.name.replace("_", " ") for s in one.structures])
+    axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
     axes.set_title(f"{one.name} ({one.images:,} images)", fontsize=10)
 
 
 def _sizes(sets: Sequence[SetStatistics]) -> Figure:
     """The longer side of boxes, in px and, where scales are known, in mm: median, middle half, 5 to 95 %."""
     names = list(dict.fromkeys(s.name for one in sets for s in one.structures if s.annotations))
-    with_mm = any(s.longer_mm for one in sets for s in one.structures)
-    shape = (11.0 if with_mm else 7.5, _MARGIN + _ROW * max(len(names), 1) * (0.6 + 0.6 * len(sets)))
-    figure = Figure(figsize=shape, layout="constrained")
-    panels = figure.subplots(1, 2 if with_mm else 1, squeeze=False, sharey=True)[0]
-    _size_boxes(panels[0], sets, names, millimetres=False)
-    if with_mm:
-        _size_boxes(panels[1], sets, names, millimetres=True)
-    panels[0].set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
-    panels[0].set_ylim(max(len(names), 1) - 0.5, -0.5)
-    handles = [(_COLORS[i % len(_COLORS)], one.name) for i, one in enumerate(sets)]
-    lines = [panels[0].plot([], [], color=color, linewidth=6, label=name)[0] for color, name in handles]
-    figure.legend(handles=lines, loc="outside lower center", ncols=len(sets), frameon=False, fontsize=9)
+    rows = _rows(names, [{s.name for s in one.structures if s.annotations} for one in sets])
+    units = ["px", *(["mm"] if any(s.longer_mm for one in sets for s in one.structures) else [])]
+    figure = Figure(figsize=(2.5 + 4.5 * len(units), _MARGIN + _ROW * rows.height), layout="constrained")
+    panels = figure.subplots(1, len(units), squeeze=False, sharey=True)[0]
+    for axes, unit in zip(panels, units, strict=True):
+        _spreads(axes, sets, rows, unit)
+    rows.label(panels[0], names)
+    handles = [Patch(color=_COLORS[i % len(_COLORS)], label=one.name) for i, one in enumerate(sets)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(sets), frameon=False, fontsize=9)
     return figure
 
 
-def _size_boxes(axes: Axes, sets: Sequence[SetStatistics], names: list[str], *, millimetres: bool) -> None:
-    height = 0.8 / len(sets)
+def _spreads(axes: Axes, sets: Sequence[SetStatistics], rows: _Rows, unit: str) -> None:
     for i, one in enumerate(sets):
         for structure in one.structures:
-            values = structure.longer_mm if millimetres else structure.longer_px
+            values = structure.longer_px if unit == "px" else structure.longer_mm
             if not values:
                 continue
-            place = names.index(structure.name) + (i - (len(sets) - 1) / 2) * height
+            place = rows.places[structure.name, i]
             low, first, median, third, high = np.percentile(values, [5, 25, 50, 75, 95]).tolist()
             color = _COLORS[i % len(_COLORS)]
-            axes.plot([low, high], [place, place], color=color, linewidth=1.2)
-            axes.barh(place, third - first, height * 0.7, left=first, color=color)
-            axes.plot([median], [place], "|", color="white", markersize=9, markeredgewidth=2)
-    unit = "mm" if millimetres else "px"
+            axes.hlines(place, low, high, color=color, linewidth=1.2)
+            axes.hlines(place, first, third, color=color, linewidth=7)
+            axes.plot([median], [place], "o", color=color, markeredgecolor="white", markersize=7)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
     _finish(axes, f"Longer side of boxes in {unit}", f"{unit}: median, middle half, 5 to 95 %")
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Where bars stand: names below each other, one bar for each set that has the name.
+
+    Attributes:
+        places: of the bar of (name, number of the set).
+        centres: of each name.
+        height: of all, in bars.
+    """
+
+    places: dict[tuple[str, int], float]
+    centres: list[float]
+    height: float
+
+    def label(self, axes: Axes, names: Sequence[str]) -> None:
+        axes.set_yticks(self.centres, [name.replace("_", " ") for name in names])
+        axes.set_ylim(self.height - 0.5, -0.75)
+
+
+def _rows(names: Sequence[str], held: Sequence[set[str]]) -> _Rows:
+    places: dict[tuple[str, int], float] = {}
+    centres = []
+    top = 0.0
+    for name in names:
+        owners = [i for i, one in enumerate(held) if name in one]
+        places |= {(name, i): top + place for place, i in enumerate(owners)}
+        centres.append(top + (len(owners) - 1) / 2)
+        top += len(owners) + 0.5
+    return _Rows(places, centres, max(top, 1.0))
 
 
 def _finish(axes: Axes, title: str, label: str) -> None:

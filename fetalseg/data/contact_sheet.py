@@ -19,7 +19,7 @@ __all__ = ["choose_frames", "contact_sheet", "truth_instances"]
 
 Image = npt.NDArray[np.uint8]
 
-_CELL = (400, 300)  # px, width and height of a frame's place
+_WIDTH = 400  # px, of a frame's place; its height follows the frames
 _CAPTION = 22  # px
 _GAP = 6  # px
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -107,20 +107,22 @@ def contact_sheet(source: CocoSet, frames: Sequence[ImageRecord], *, overlays: b
     """
     columns = max(1, min(len(frames), round(math.sqrt(len(frames) * 1.2))))
     rows = math.ceil(len(frames) / columns)
+    aspect = float(np.median([image.height / image.width for image in frames]))
+    cell = (_WIDTH, round(_WIDTH * min(max(aspect, 0.5), 1.2)))
     labels = sorted({a.label for image in frames for a in image.annotations}) if overlays else []
-    width = _GAP + columns * (_CELL[0] + _GAP)
+    width = _GAP + columns * (cell[0] + _GAP)
     key = _color_key(source.structures, labels, width)
-    step = _CELL[1] + _CAPTION + _GAP
+    step = cell[1] + _CAPTION + _GAP
     sheet = np.full((_GAP + rows * step + len(key), width, 3), _PAPER, np.uint8)
     sheet[_GAP + rows * step :] = key
     for place, image in enumerate(frames):
         row, column = divmod(place, columns)
-        x, y = _GAP + column * (_CELL[0] + _GAP), _GAP + row * step
-        picture = _fitted(_picture(source, image, overlays=overlays))
-        top, left = y + (_CELL[1] - len(picture)) // 2, x + (_CELL[0] - picture.shape[1]) // 2
+        x, y = _GAP + column * (cell[0] + _GAP), _GAP + row * step
+        picture = _fitted(_picture(source, image, overlays=overlays), cell)
+        top, left = y + (cell[1] - len(picture)) // 2, x + (cell[0] - picture.shape[1]) // 2
         sheet[top : top + len(picture), left : left + picture.shape[1]] = picture
         caption = f"{image.id}  {image.path.name}" + (f"  {image.view}" if image.view else "")
-        _write(sheet, _shortened(caption, _CELL[0]), (x, y + _CELL[1] + 15))
+        _write(sheet, _shortened(caption, cell[0]), (x, y + cell[1] + 15))
     return sheet
 
 
@@ -134,9 +136,9 @@ def _picture(source: CocoSet, image: ImageRecord, *, overlays: bool) -> Image:
         raise DataError(f"{source.path}: {error}") from None
 
 
-def _fitted(picture: Image) -> Image:
+def _fitted(picture: Image, cell: tuple[int, int]) -> Image:
     height, width = picture.shape[:2]
-    ratio = min(_CELL[0] / width, _CELL[1] / height)
+    ratio = min(cell[0] / width, cell[1] / height)
     size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
     method = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(picture, size, interpolation=method), np.uint8)
