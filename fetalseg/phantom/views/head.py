@@ -136,7 +136,7 @@ def _falx(
     tilt, bow = float(rng.normal(0.0, 0.02)), float(rng.normal(0.0, 0.25))
     x = np.linspace(-half, half, 25)
     line = np.stack([x, tilt * x + bow * (1 - (x / half) ** 2)], axis=1)
-    level = float(rng.uniform(1, 12)) + examination.tissue_db["line"]
+    level = float(rng.uniform(3, 12)) + examination.tissue_db["line"]
     broken, dim = rng.random() < 0.6, float(rng.uniform(4, 14))
     clear = float(rng.uniform(9, 18))
     ends = float(rng.uniform(0.0, 5.0))

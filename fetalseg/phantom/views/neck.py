@@ -19,7 +19,7 @@ from fetalseg.phantom.scene import BLOOD, Painter, Scene
 from fetalseg.phantom.shapes import Points, Pose, blob, ellipse, offset, resample, ribbon, shifted, smooth
 from fetalseg.phantom.surroundings import surround
 from fetalseg.phantom.views.limbs import ARM, Limb, paint_limb
-from fetalseg.phantom.views.profile import draw_band, paint_nose, paint_palate, paint_translucency
+from fetalseg.phantom.views.profile import NT_MIDDLE_MM, draw_band, paint_nose, paint_palate, paint_translucency
 
 __all__ = ["field_mm", "paint"]
 
@@ -37,7 +37,7 @@ def field_mm(examination: Examination, rng: np.random.Generator) -> float:
 
 def paint(scene: Scene, examination: Examination, rng: np.random.Generator, motion: Motion) -> None:
     """Draws head, neck and chest; face up in most frames, face down or upright in some."""
-    pose = _place(scene, _scale(examination), rng, motion)
+    pose = _place(scene, examination, rng, motion)
     painter = scene.at(pose)
     band = draw_band(examination.sizes["nt"] / _scale(examination), rng)
     body = _outline(band.skin, rng)
@@ -62,14 +62,15 @@ def _scale(examination: Examination) -> float:
     return examination.sizes["ofd"] / 29.4
 
 
-def _place(scene: Scene, scale: float, rng: np.random.Generator, motion: Motion) -> Pose:
+def _place(scene: Scene, examination: Examination, rng: np.random.Generator, motion: Motion) -> Pose:
     """Where the fetus lies: its palate near the middle, so that the neck comes to the lower part of the frame.
 
     The back of most real frames is level, because only so both lines of the translucency show.
     """
     width, height = scene.sector.size_mm
+    scale = _scale(examination)
     kind = rng.random()
-    turn = float(rng.normal(0.0, 0.04) if rng.random() < 0.84 else rng.uniform(-0.42, 0.42))
+    turn = float(rng.normal(0.0, 0.03) if rng.random() < 0.84 else rng.uniform(-0.42, 0.42))
     x, y = float(rng.normal(0.48, 0.09)), float(rng.normal(0.375, 0.045))
     if kind < 0.10:
         turn, y = turn + math.pi, 1.0 - y
@@ -79,9 +80,16 @@ def _place(scene: Scene, scale: float, rng: np.random.Generator, motion: Motion)
     top = scene.sector.apex[1] + scene.sector.radius_mm[0]
     if top > 0:  # a frame with the probe's face: everything lies between it and the lower edge
         x, y = 0.5 + 0.5 * (x - 0.5), (top + y * (height - top)) / height
-    turn += motion.turn
+    # an operator moves the picture until the back is in it
+    bottom = min(height, scene.sector.apex[1] + scene.sector.radius_mm[1])
+    back = (NT_MIDDLE_MM + 1.5) * scale + examination.sizes["nt"] / 2 + 0.5
+    y_mm = y * height
+    if kind < 0.10:
+        y_mm = max(y_mm, max(top, 0.0) + back)
+    elif kind > 0.15:
+        y_mm = min(y_mm, bottom - back)
     shown = 0.5 + 0.5 * motion.shown(1.2)
-    return Pose(x * width + motion.x_mm, y * height + motion.y_mm, turn, scale * shown, mirror)
+    return Pose(x * width + motion.x_mm, y_mm + motion.y_mm, turn + motion.turn, scale * shown, mirror)
 
 
 def _outline(skin: Points, rng: np.random.Generator) -> Points:

@@ -14,10 +14,13 @@ from fetalseg.phantom.scene import BLOOD, FLUID, Painter
 from fetalseg.phantom.shapes import Points, Pose, ellipse, resample, ribbon, shifted, smooth
 from fetalseg.phantom.surroundings import FLUID_DB
 
-__all__ = ["Band", "draw_band", "paint_nose", "paint_palate", "paint_translucency"]
+__all__ = ["NT_MIDDLE_MM", "Band", "draw_band", "paint_nose", "paint_palate", "paint_translucency"]
 
-_MIDDLE_Y = 13.6  # of the translucency, at its deepest place
-_LINE_MM = 0.75  # what both bright lines together add to the mask
+NT_MIDDLE_MM = 13.6  # from the palate to the middle of the translucency, at its deepest place
+# How often a neck frame of Hong et al., Table 3, doesn't show them, less those that the frame or the contrast loses
+_PALATE_UNSEEN = 0.01
+_NASAL_BONE_UNSEEN = 0.06
+_LINE_MM = 0.7  # what both bright lines together add to the mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +45,7 @@ def draw_band(thick: float, rng: np.random.Generator) -> Band:
         thick: of the translucency, mm.
         rng: source of the draw.
     """
-    base = _MIDDLE_Y + thick / 2 + 0.35
+    base = NT_MIDDLE_MM + thick / 2 + 0.35
     smile, tilt = abs(float(rng.normal(0.0, 0.5))), float(rng.normal(0.0, 0.015))
     x = np.array([-11.0, -8.0, -4.0, 1.0, 6.0, 12.0, 20.0, 32.0, 54.0])
     y = base + tilt * (x - 1.0) - smile * ((x - 1.0) / 14.0) ** 2 * np.where(x > 20, 20 / x, 1.0)
@@ -77,9 +80,10 @@ def paint_palate(painter: Painter, examination: Examination, rng: np.random.Gene
     fade = float(rng.uniform(2, 9))
     # the other chance draws are made even when nothing is shown: a plane that drifts must not change the rest
     slit, jaw, lower = float(rng.uniform(-34, -14)), float(rng.uniform(5, 17)), rng.random() < 0.35
+    unseen = rng.random() < _PALATE_UNSEEN
     taper = thick * (0.7 + 0.3 * np.sin(np.linspace(0.3, math.pi - 0.2, len(curve))))
     shown = motion.shown(0.85)
-    if shown <= 0:
+    if unseen or shown <= 0:
         return
     level += 20 * math.log10(shown)
     bar = painter.at(Pose(0.0, 0.0, float(rng.normal(0.0, 0.04)), shown))
@@ -110,7 +114,7 @@ def paint_nose(painter: Painter, examination: Examination, rng: np.random.Genera
     apart = float(rng.uniform(1.1, 1.7))
     painter.line(smooth([(x - 1.5, y - apart), (x, y - apart + 0.1), (x + 1.5, y - apart - 0.3)]), skin, 0.45, power=3)
     painter.line(np.array([[x + 1.7, y - 0.6], [x + 2.9, y - 0.3]]), tip, 0.6, power=2)
-    unseen = rng.random() < 0.12
+    unseen = rng.random() < _NASAL_BONE_UNSEEN
     shown = motion.shown(0.6)
     if not examination.nasal_bone or unseen or shown <= 0:
         return
