@@ -89,20 +89,27 @@ def pairwise_loss(
     Returns:
         Scalar: mean over the edges that count, then over P; 0 without any.
     """
-    if len(logits) == 0:
+    count, height, width = logits.shape
+    if count == 0:
         return logits.sum()
-    columns, rows = _projections(boxes, logits.shape[1], logits.shape[2])
+    columns, rows = _projections(boxes, height, width)
     inside = rows[:, :, None] & columns[:, None, :]
-    log_in, log_out = F.logsigmoid(logits), F.logsigmoid(-logits)
     limit = theta * math.log(1 / tau)
-    ends = zip(*(_edges(maps, dilation) for maps in (log_in, log_out, shades, inside)), strict=True)
-    total, count = torch.zeros(len(logits), device=logits.device), torch.zeros(len(logits), device=logits.device)
-    for (in_a, in_b), (out_a, out_b), (shade_a, shade_b), (inside_a, inside_b) in ends:
-        counts = ((shade_a - shade_b).abs() <= limit) & (inside_a | inside_b)
-        cost = -torch.logaddexp(in_a + in_b, out_a + out_b)
-        total = total + (cost * counts).sum(dim=(1, 2))
-        count = count + counts.sum(dim=(1, 2))
-    return (total / count.clamp(min=1)).mean()
+    pixel = torch.arange(count * height * width, device=logits.device).view(count, height, width)
+    ends = zip(*(_edges(maps, dilation) for maps in (pixel, shades, inside)), strict=True)
+    # Few edges count where boxes are thin: those are picked, and nothing else is computed.
+    picked = [
+        torch.stack([from_pixel, to_pixel])[:, ((shade_a - shade_b).abs() <= limit) & (inside_a | inside_b)]
+        for (from_pixel, to_pixel), (shade_a, shade_b), (inside_a, inside_b) in ends
+    ]
+    first, second = torch.cat(picked, dim=1)  # [edges]
+    a, b = logits.flatten().gather(0, first), logits.flatten().gather(0, second)
+    # -log of p q + (1 - p) (1 - q) with p = 1 / (1 + e^-a), q = 1 / (1 + e^-b).
+    cost = F.softplus(a) + F.softplus(b) - F.softplus(a + b)
+    owner = first // (height * width)
+    total = logits.new_zeros(count).index_add(0, owner, cost)
+    edges = torch.bincount(owner, minlength=count)
+    return (total / edges.clamp(min=1)).mean()
 
 
 def _projections(boxes: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -124,7 +131,7 @@ def _dice_distance(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _edges(maps: Tensor, step: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Both ends of all edges [P, Hp, Wp] has, by direction: to the right, down, and down along both diagonals."""
+    """Both ends of the edges of maps [P, Hp, Wp]: those to the right, down, and down along either diagonal."""
     height, width = maps.shape[1:]
     yield maps[:, :, : width - step], maps[:, :, step:]
     yield maps[:, : height - step], maps[:, step:]
