@@ -19,6 +19,7 @@ from torch import Tensor
 from fetalseg.data.augment import AugmentOptions, augment
 from fetalseg.data.frames import AnnotatedFrame
 from fetalseg.data.geometry import Sample
+from fetalseg.data.mosaic import draw_mosaic
 from fetalseg.model.variants import Variant
 
 __all__ = ["Batch", "BatchMaker", "FrameSet", "collate", "prefetch"]
@@ -125,7 +126,7 @@ class BatchMaker:
             passes, place = divmod(position, len(frames))
             order = np.random.default_rng((self._seed, 1, chosen, passes)).permutation(len(frames))
             rng = np.random.default_rng((self._seed, 2, step, number))
-            frame = frames[order[place]]
+            frame = draw_mosaic(frames[order[place]], frames, self._options, rng)
             samples.append(augment(frame, self._variant.input, self._variant.prototype_shape, self._options, rng))
         return collate(samples, self._variant.input.channels)
 
@@ -157,6 +158,7 @@ def collate(samples: Sequence[Sample], channels: int) -> Batch:
 
 def prefetch(maker: BatchMaker, start: int, *, threads: int, ahead: int = 3) -> Generator[Batch, None, None]:
     """The batches from step `start` on, in order, without end, made `ahead` of time by `threads` threads."""
+    ahead = max(ahead, threads + 1)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="batches")
     waiting: deque[Future[Batch]] = deque()
     step = start

@@ -48,6 +48,18 @@ def test_a_batch_depends_on_seed_and_step_alone(tiny, frames):
     assert not torch.equal(maker(1).batch(5).images, maker(2).batch(5).images)
 
 
+def test_mosaics_join_frames_of_one_set_only(tiny):
+    sets = [FrameSet("a", _flat([10, 20]), 0.5), FrameSet("b", _flat([100, 120]), 0.5)]
+    options = AugmentOptions(mosaic_share=1).only("mosaic")
+
+    images = BatchMaker(sets, tiny, size=16, options=options, seed=0).batch(0).images[:, 0].numpy()
+
+    # One level in the upper left corner, others beside and below; black where a frame doesn't fill its part.
+    levels = [set(np.unique(image)) - {0} for image in images]
+    assert all(found <= {10, 20} or found <= {100, 120} for found in levels)
+    assert any(len(found) == 2 for found in levels)
+
+
 def test_prefetched_batches_come_in_order_from_any_step(tiny, frames):
     maker = BatchMaker([FrameSet("a", frames, 1.0)], tiny, size=2, options=AugmentOptions(), seed=0)
 
