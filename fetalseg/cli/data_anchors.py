@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,9 @@ from fetalseg.data.anchor_fitting import MATCHED_IOU, arrange, fit_shapes, shape
 from fetalseg.data.box_sizes import InputBoxes, input_boxes
 from fetalseg.data.coco import read_coco
 from fetalseg.errors import DataError, MissingExtraError
+
+if TYPE_CHECKING:
+    from fetalseg.model.variants import Variant
 
 __all__ = ["add_arguments", "run"]
 
@@ -33,7 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints what the network's anchors cover, and the fitted shapes."""
     try:
-        from fetalseg.model.anchors import anchor_grid
         from fetalseg.model.variants import variant
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "train") from None
@@ -42,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     if not len(found.boxes):
         raise DataError(f"{', '.join(map(str, args.sets))}: no box to fit anchors to")
     fit = fit_shapes(found.sizes, args.count, seed=args.seed)
-    present = _overlaps(found, anchor_grid(chosen).numpy())
+    present = _overlaps(found, chosen)
     fitted = shape_iou(found.sizes, fit.shapes).max(axis=1)
     console = table_console()
     console.print(_coverage(found, present, fitted, args.variant, args.count))
@@ -60,14 +63,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _overlaps(found: InputBoxes, anchors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Largest IoU of each box with any anchor, [N]."""
-    import torch
+def _overlaps(found: InputBoxes, chosen: Variant) -> npt.NDArray[np.float64]:
+    """Largest IoU of each box with any anchor of a network, [N]."""
+    from fetalseg.model.anchors import anchor_grid, best_overlap
 
-    from fetalseg.model.anchors import best_overlap
-
-    grid = torch.from_numpy(anchors)
-    blocks = [torch.from_numpy(found.boxes[i : i + _BLOCK]) for i in range(0, len(found.boxes), _BLOCK)]
+    grid = anchor_grid(chosen)
+    blocks = [grid.new_tensor(found.boxes[i : i + _BLOCK]) for i in range(0, len(found.boxes), _BLOCK)]
     return np.concatenate([best_overlap(block, grid).numpy() for block in blocks]).astype(np.float64)
 
 

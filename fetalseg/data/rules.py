@@ -108,13 +108,12 @@ def outline_breaches(
             return
     else:
         for number, ring in enumerate(written, 1):
-            if ring_area(ring) == 0:
-                yield Breach(
-                    "mask-empty", f"polygon {number} of {len(written)} has no area: its points are on one line"
-                )
-            elif (point := crossing(ring)) is not None:
+            which = f"polygon {number} of {len(written)}"
+            if (point := crossing(ring)) is not None:
                 where = f"near x {point[0]:.1f}, y {point[1]:.1f}"
-                yield Breach("polygon-crossing", f"polygon {number} of {len(written)} crosses itself {where}")
+                yield Breach("polygon-crossing", f"{which} crosses itself {where}")
+            elif ring_area(ring) == 0:  # asked last, since the halves of a bow tie cancel
+                yield Breach("mask-empty", f"{which} has no area: its points are on one line")
         extent = extent_of_rings(written)
         if min(extent[0], extent[1], width - extent[2], height - extent[3]) < -BOX_TOLERANCE:
             shown = ", ".join(f"{value:g}" for value in extent)

@@ -121,26 +121,29 @@ def _objects(records: Records, table: list[Any], what: str) -> Iterator[tuple[st
 
 
 def _categories(records: Records, table: list[Any]) -> dict[int, str]:
-    """Names by id, as far as they can be used."""
+    """Names by id, also the unusable ones: what is wrong with a category is told once, not with each annotation."""
     names: dict[int, str] = {}
+    usable: dict[int, str] = {}
     if not table:
         records.add("categories", Breach("category", "no category, expected one for each structure"))
     for where, record in _objects(records, table, "category"):
-        name = record.get("name")
+        number, name = record.get("id"), record.get("name")
+        if is_integer(number):
+            names.setdefault(number, str(name))
         try:
             check_names([name])  # type: ignore[list-item]
         except ValueError as error:
             records.add(where, Breach("category", str(error)))
             continue
-        if name in names.values():
+        if name in usable.values():
             records.add(where, Breach("category", f"{name!r} is the name of two categories, expected of one"))
-        elif is_integer(record.get("id")):
-            names.setdefault(record["id"], str(name))
-    records.structures = tuple(names[number] for number in sorted(names))
+        elif is_integer(number):
+            usable.setdefault(number, str(name))
+    records.structures = tuple(usable[number] for number in sorted(usable))
     foreign = [name for name in records.structures if name not in structure_names()]
-    if 0 < len(foreign) < len(names):
+    if 0 < len(foreign) < len(usable):
         listed = ", ".join(map(repr, foreign))
-        message = f"{listed}: not among the {len(STRUCTURES)} known structures, so all {len(names)} are a taxonomy of "
+        message = f"{listed}: not among the {len(STRUCTURES)} known structures, so all {len(usable)} are a taxonomy of "
         records.add(
             "categories", Breach("category", message + "their own; a slip in a name looks the same"), level="note"
         )
