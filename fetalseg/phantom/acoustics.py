@@ -21,6 +21,7 @@ from fetalseg.phantom.speckle import Speckle, envelope_power
 
 __all__ = ["Speckle", "scan", "unevenness"]
 
+_COARSENESS = (0.9, 1.8)  # how far the tissue's unevenness differs between planes
 _LOBES = 0.012  # amplitude of the side lobes, over a ninth of the fan
 _NEPER_PER_DB = np.float32(math.log(10.0) / 20.0)
 _NOISE_RISE_DB_CM_MHZ = 0.2  # what the time gain control adds to the noise, less what the receiver's filter takes
@@ -43,7 +44,8 @@ def scan(scene: Scene, console: Console, speckle: Speckle, noise: np.random.Gene
     radius, angle = sector.beam_grid
     zones = Zones.of(console, radius, angle)
     change = _change_db(scene, console, zones)
-    amplitude = _as_amplitude(sector.to_beams(scene.level + scene.texture * uneven) + change)
+    coarse = np.float32(np.random.default_rng([scene.seed, 3]).uniform(*_COARSENESS))
+    amplitude = _as_amplitude(sector.to_beams(scene.level + scene.texture * uneven * coarse) + change)
     mirror = sector.to_beams(scene.mirror) * _as_amplitude(change)
     haze = _haze(amplitude.shape, console, scene.seed)
     scatterers = speckle.scatterers(amplitude.shape)
@@ -88,7 +90,8 @@ def _change_db(scene: Scene, console: Console, zones: Zones) -> Map:
     change += above_frame_db(beams, np.random.default_rng([scene.seed, 1]))
     # a shadow is as blurred as the beam is wide
     soft = cv2.GaussianBlur(change, (0, 0), zones.sigmas[len(zones.sigmas) // 2][1], sigmaY=0.5)
-    return np.asarray(soft + sliders_db(console, rows), np.float32)
+    # the gain is turned until the middle of the frame's samples is as bright as usual
+    return np.asarray(soft - np.median(soft[::8, ::8]) + sliders_db(console, rows), np.float32)
 
 
 def _haze(shape: tuple[int, ...], console: Console, seed: int) -> Map:

@@ -47,7 +47,7 @@ def above_frame_db(beams: int, rng: np.random.Generator) -> Map:
     at times streaks behind gas or fibrous tissue.
     """
     place = np.linspace(0.0, 1.0, beams)
-    change = np.interp(place, np.linspace(0, 1, 6), rng.normal(0.0, 1.6, size=6))
+    change = np.interp(place, np.linspace(0, 1, 6), rng.normal(0.0, 1.3, size=6))
     if rng.random() < 0.4:
         edge, width = float(rng.uniform(-0.05, 0.35)), float(rng.uniform(0.03, 0.2))
         side = place if rng.random() < 0.5 else 1.0 - place

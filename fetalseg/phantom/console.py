@@ -80,29 +80,32 @@ def draw_console(rng: np.random.Generator, probe: Probe) -> Console:
     depth = float(rng.uniform(6, 25) if fine else rng.uniform(20, 60))
     focus = depth + float(rng.uniform(5, 35))
     # the aperture grows with the depth of the focus, so that focus over aperture stays the same
-    number = float(rng.uniform(2.2, 4.6))
+    number = float(rng.uniform(2.4, 5.0))
     return Console(
         frequency_mhz=float(rng.uniform(5, 9) if fine else rng.uniform(3, 7)),
-        bandwidth=float(rng.uniform(0.2, 0.5)),
+        bandwidth=float(rng.uniform(0.22, 0.55)),
         radius_mm=float(rng.uniform(10, 12) if fine else rng.uniform(50, 60)),
         aperture_mm=focus / number,
         depth_mm=depth,
         focus_mm=focus,
-        looks=int(rng.integers(1, 4)),
+        looks=int(rng.choice([2, 3, 4], p=[0.4, 0.35, 0.25])),
         tgc_db_cm_mhz=float(rng.uniform(0.45, 0.75)),
-        sliders_db=tuple(rng.normal(0.0, 1.3, size=_SLIDERS).tolist()),
-        haze_db=float(rng.uniform(-44, -26) if fine else rng.uniform(-40, -20)),
-        noise_db=float(rng.uniform(-54, -36) if fine else rng.uniform(-50, -28)),
+        sliders_db=tuple(rng.normal(0.0, 1.1, size=_SLIDERS).tolist()),
+        haze_db=float(rng.uniform(-40, -22) if fine else rng.uniform(-36, -16)),
+        noise_db=float(rng.uniform(-52, -34) if fine else rng.uniform(-48, -26)),
         display=_draw_display(rng),
     )
 
 
 def _draw_display(rng: np.random.Generator) -> Display:
-    filtered, hard, coarse, lossy = rng.random(4) < (0.6, 0.3, 0.12, 0.75)
+    filtered, hard, coarse, lossy = rng.random(4) < (0.6, 0.4, 0.12, 0.75)
+    dynamic_range, gamma = float(rng.uniform(46, 66)), float(rng.uniform(1.2, 2.0))
+    # operators turn the gain until soft tissue has the grey they like, whatever the curve does to the rest
+    grey = float(np.clip(rng.normal(0.37, 0.05), 0.22, 0.52))
     return Display(
-        dynamic_range_db=float(rng.uniform(48, 72)),
-        white_db=float(rng.normal(25.0, 2.3)),
-        gamma=float(rng.uniform(1.15, 1.75)),
+        dynamic_range_db=dynamic_range,
+        white_db=dynamic_range * (1.0 - grey ** (1.0 / gamma)),
+        gamma=gamma,
         contrast=float(rng.uniform(0.3, 1.0) if hard else rng.uniform(0.0, 0.25)),
         levels=int(rng.integers(10, 28) if coarse else 256),
         speckle_filter=float(rng.uniform(0.2, 0.9)) if filtered else 0.0,

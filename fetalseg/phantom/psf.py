@@ -46,15 +46,15 @@ def spread_at(console: Console, depth_mm: float) -> Spread:
     The pulse is a Gaussian of relative bandwidth B around f, so it is 2 ln 2 / pi * c / (B f) long. Tissue takes more
     of its high frequencies, which lowers f by attenuation * way * variance of the spectrum; the receiver follows with
     the same relative bandwidth. The beam is Gaussian: its waist at the focal depth F is wavelength * F / aperture, and
-    it is wider by the square root of 2 at 7 * wavelength * (F / aperture)^2 before and behind. That is the usual depth
-    of field of a fixed focus on each side, twice what sending alone would have, for reception focuses at every depth.
+    it is wider by the square root of 2 at 14 * wavelength * (F / aperture)^2 before and behind. A fixed focus alone has
+    a depth of field of 7 * wavelength * (F / aperture)^2; it is longer here, for reception focuses at every depth.
     """
     deviation = console.bandwidth * console.frequency_mhz / _FWHM
     lost = _SOFT_NEPER * 2.0 * max(depth_mm, 0.0) * deviation**2
     frequency = max(console.frequency_mhz - lost, _LOWEST * console.frequency_mhz)
     wavelength = _SPEED / frequency
     number = console.focus_mm / console.aperture_mm
-    field = 7.0 * wavelength * number**2
+    field = 14.0 * wavelength * number**2
     return Spread(
         along=2.0 * math.log(2.0) / math.pi * wavelength / console.bandwidth,
         across=wavelength * number * math.hypot(1.0, (depth_mm - console.focus_mm) / field),
