@@ -73,8 +73,17 @@ def _add_numbers(parser: argparse.ArgumentParser) -> None:
         default="bf16",
         help="of the network while training; losses and weights stay fp32 (default: %(default)s)",
     )
+    parser.add_argument(
+        "--augment",
+        default="all",
+        metavar="WORDS",
+        help="all, none, or groups with commas between them: flip, geometry, crop, ... (default: %(default)s)",
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--threads", type=int, help="of the computation (default: PyTorch's choice)")
+    parser.add_argument(
+        "--loaders", type=int, metavar="N", help="threads that make batches (default: a quarter of the cores)"
+    )
 
 
 def _add_validation(parser: argparse.ArgumentParser) -> None:
@@ -135,19 +144,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_once(args: argparse.Namespace, chosen: Variant, processes: Processes, console: Console) -> int:
-    from fetalseg.cli.train_settings import facts, read_sets, train_options
+    from fetalseg.cli.train_settings import augmentation, facts, read_sets, train_options
     from fetalseg.training.build import build_trainer
     from fetalseg.training.run_folder import RunFolder
-    from fetalseg.training.training_data import load_training_data, write_held_out
+    from fetalseg.training.training_data import decode_sets, divide, write_held_out
 
     folder = RunFolder(args.out)
     if not args.resume:
         folder.check_unused()
     sets = read_sets(args.data)
-    described = facts(args, sets)
+    described, augment = facts(args, sets), augmentation(args.augment)
     share = _HOLDOUT if args.holdout is None else args.holdout
     splits = [split_set(each.source, share) for each in sets]
-    data = load_training_data(sets, splits, chosen.input, validation_frames=args.validation_frames)
+    data = divide(sets, decode_sets(sets, chosen.input), splits, validation_frames=args.validation_frames)
     for each, split in zip(sets, splits, strict=True):
         console.print(
             f"{each.source.name}: {len(split.train)} frames to train on, {len(split.held_out)} held out by "
@@ -160,6 +169,7 @@ def _run_once(args: argparse.Namespace, chosen: Variant, processes: Processes, c
         train_options(args, data),
         imagenet=not args.random_init,
         init=args.init,
+        augmentation=augment,
         threads=args.threads,
         facts=described,
         processes=processes,

@@ -105,7 +105,7 @@ def print_summary(console: Console, trainer: Trainer, ending: Ending, last: Step
 
 def repeats_table(name: str, rows: Sequence[TableRow], repeats: int) -> Table:
     """Table 4 of one set: mean and SD of the repeats, n/a without ground truth."""
-    title = f"{name}: AP50 on the fixed test part, mean ± SD of {repeats} repeats"
+    title = f"{name}: AP50, mean ± SD of {repeats}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("structure")
     for heading in ("n", "box", "mask"):

@@ -1,12 +1,15 @@
-"""`fetalseg train --repeats N`: the protocol of the clinical study, from the splits to its Table 4."""
+"""`fetalseg train --repeats N`: the protocol of the clinical study, from the splits to its Table 4.
+
+RUN/protocol.json holds the settings, RUN/test/SET the fixed test part, RUN/repeat-I a run of its own with its figures
+in repeat-I/test/SET, and RUN/table4.csv and .json the result.
+"""
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,9 @@ from rich.console import Console
 
 from fetalseg.cli.interruption import INTERRUPTED
 from fetalseg.cli.train_display import repeats_table
-from fetalseg.cli.train_settings import facts, read_sets, train_options
+from fetalseg.cli.train_settings import augmentation, facts, read_sets, train_options
 from fetalseg.data.coco import read_coco, write_subset
-from fetalseg.data.frames import load_frames
+from fetalseg.data.frames import AnnotatedFrame
 from fetalseg.data.protocol import RepeatedSplits, repeated_splits
 from fetalseg.data.records import CocoSet
 from fetalseg.data.splits import Split
@@ -25,13 +28,18 @@ from fetalseg.segmenter import Segmenter
 from fetalseg.training.build import build_trainer
 from fetalseg.training.distributed import Processes
 from fetalseg.training.errors import TrainingError
-from fetalseg.training.repeats import summarise, write_tables
+from fetalseg.training.repeats import keep_protocol, read_metrics, summarise, write_tables
 from fetalseg.training.run_folder import RunFolder
-from fetalseg.training.training_data import SharedSet, load_training_data, write_held_out
+from fetalseg.training.training_data import SharedSet, decode_sets, divide, write_held_out
 
 __all__ = ["run_repeats"]
 
 _PATIENCE = 5  # validations; the study stopped early too, and doesn't say when
+# Options that are the same for all repeats.
+_SHARED = (
+    "variant", "seed", "steps", "minutes", "epochs", "patience", "validations", "validation_frames", "batch", "lr",
+    "precision", "augment", "random_init",
+)  # fmt: skip
 
 
 def run_repeats(args: argparse.Namespace, chosen: Variant, processes: Processes, console: Console) -> int:
@@ -41,26 +49,16 @@ def run_repeats(args: argparse.Namespace, chosen: Variant, processes: Processes,
     if args.holdout is not None:
         raise ValueError("--repeats splits 4:1 as the study did; leave out --holdout")
     if args.patience is None:
-        args.patience = _PATIENCE
+        args = argparse.Namespace(**{**vars(args), "patience": _PATIENCE})
     _check_unused(args)
     sets = read_sets(args.data)
     splits = [repeated_splits(each.source, repeats=args.repeats, seed=args.seed) for each in sets]
-    for each, split in zip(sets, splits, strict=True):
-        load_frames(each.source.subset(split.test), chosen.input)  # a broken test image is found now
-        sizes = ", ".join(f"{len(fold.train)}:{len(fold.validation)}" for fold in split.folds)
-        console.print(f"{each.source.name}: {len(split.test)} frames to test on by {split.unit}, splits {sizes}")
-    if processes.first:
-        with RunFolder(args.out).writing():
-            for each, split in zip(sets, splits, strict=True):
-                write_subset(each.source, split.test, _test_folder(args.out, each) / "instances.json")
+    repeats = _Repeats(args, chosen, processes, console, sets, splits, decode_sets(sets, chosen.input))
+    repeats.prepare()
     for number in range(args.repeats):
-        if not all(path.is_file() for path in _results(args.out, number, sets)):
-            console.rule(f"repeat {number + 1} of {args.repeats}")
-            if not _run_one(args, chosen, sets, splits, number, processes, console):
-                return INTERRUPTED
-    if processes.first:
-        with RunFolder(args.out).writing():
-            _write_table(args, sets, splits, console)
+        if not all(read_metrics(path) for path in repeats.results(number)) and not repeats.run_one(number):
+            return INTERRUPTED
+    repeats.write_table()
     return 0
 
 
@@ -73,93 +71,128 @@ def _check_unused(args: argparse.Namespace) -> None:
         )
 
 
-def _run_one(
-    args: argparse.Namespace,
-    chosen: Variant,
-    sets: Sequence[SharedSet],
-    splits: Sequence[RepeatedSplits],
-    number: int,
-    processes: Processes,
-    console: Console,
-) -> bool:
-    """Trains and tests one repeat; False if it was interrupted."""
-    from fetalseg.cli.train import train_with_display
+@dataclass(frozen=True)
+class _Repeats:
+    """What all repeats share.
 
-    out = _folder(args.out, number)
-    parts = [Split(s.folds[number].train, s.folds[number].validation, s.unit) for s in splits]
-    data = load_training_data(sets, parts, chosen.input, validation_frames=args.validation_frames)
-    trainer = build_trainer(
-        chosen,
-        data,
-        out,
-        train_options(args, data, repeat=number),
-        imagenet=not args.random_init,
-        init=args.init,
-        threads=args.threads,
-        facts=facts(args, sets),
-        processes=processes,
-    )
-    if trainer.folder.state.exists():
-        trainer.resume()
-    if processes.first:
-        with trainer.folder.writing():
-            write_held_out(sets, parts, out / "holdout")
-    if train_with_display(trainer, processes, console) == "stopped":
-        return False
-    if processes.first:
-        for each, path in zip(sets, _results(args.out, number, sets), strict=True):
-            truth = read_coco(_test_folder(args.out, each))
-            _evaluate(trainer.folder.best, truth, path.parent, args.threads, console)
-    return True
+    Attributes:
+        args: of the command.
+        chosen: which network.
+        processes: this one among those that share the runs.
+        console: to print on.
+        sets: the data.
+        splits: of each set.
+        frames: of each set, by image id.
+    """
 
+    args: argparse.Namespace
+    chosen: Variant
+    processes: Processes
+    console: Console
+    sets: Sequence[SharedSet]
+    splits: Sequence[RepeatedSplits]
+    frames: Sequence[Mapping[int, AnnotatedFrame]]
 
-def _evaluate(checkpoint: Path, truth: CocoSet, out: Path, threads: int | None, console: Console) -> None:
-    """The official evaluation of averaged weights on whole frames, with the shipped post-processing."""
-    from fetalseg.evaluation.coco import MAX_DETECTIONS
-    from fetalseg.evaluation.evaluator import evaluate_model
-    from fetalseg.evaluation.report import describe_run, table, write_report
+    def prepare(self) -> None:
+        """Says how the sets are split, and writes down the settings and the test part."""
+        for each, split in zip(self.sets, self.splits, strict=True):
+            sizes = ", ".join(f"{len(fold.train)}:{len(fold.validation)}" for fold in split.folds)
+            self.console.print(
+                f"{each.source.name}: {len(split.test)} frames to test on, the others split by {split.unit} {sizes}",
+                soft_wrap=True,
+            )
+        if self.processes.first:
+            with RunFolder(self.args.out).writing():
+                keep_protocol(self.args.out / "protocol.json", self._settings())
+                for each, split in zip(self.sets, self.splits, strict=True):
+                    write_subset(each.source, split.test, self._test_folder(each) / "instances.json")
 
-    with Segmenter.load(checkpoint, "torch", threads=threads) as segmenter:
-        options = replace(
-            segmenter.default_options,
-            single_structures=False,
-            min_score=0.05,
-            max_detections=MAX_DETECTIONS,
-            masks=truth.has_masks,
+    def run_one(self, number: int) -> bool:
+        """Trains and tests one repeat; False if it was interrupted."""
+        from fetalseg.cli.train import train_with_display
+
+        args = self.args
+        self.console.rule(f"repeat {number + 1} of {args.repeats}")
+        folds = [Split(s.folds[number].train, s.folds[number].validation, s.unit) for s in self.splits]
+        data = divide(self.sets, self.frames, folds, validation_frames=args.validation_frames)
+        trainer = build_trainer(
+            self.chosen,
+            data,
+            self._folder(number),
+            train_options(args, data, repeat=number),
+            imagenet=not args.random_init,
+            init=args.init,
+            augmentation=augmentation(args.augment),
+            threads=args.threads,
+            facts=facts(args, self.sets),
+            processes=self.processes,
         )
-        evaluation = evaluate_model(segmenter, truth, options)
-        write_report(out, evaluation, describe_run(segmenter, checkpoint, truth, options))
-    console.print(table(evaluation))
+        if trainer.folder.state.exists():
+            trainer.resume()
+        if self.processes.first:
+            with trainer.folder.writing():
+                write_held_out(self.sets, folds, trainer.folder.path / "holdout")
+        if train_with_display(trainer, self.processes, self.console) == "stopped":
+            return False
+        if self.processes.first:
+            with trainer.folder.writing():
+                for each, path in zip(self.sets, self.results(number), strict=True):
+                    self._evaluate(trainer.folder.best, read_coco(self._test_folder(each)), path.parent)
+        return True
 
+    def write_table(self) -> None:
+        """Prints and writes mean and SD of the figures of all repeats."""
+        if not self.processes.first:
+            return
+        tables = {}
+        for place, each in enumerate(self.sets):
+            paths = [self.results(number)[place] for number in range(self.args.repeats)]
+            tables[each.source.name] = summarise([found for path in paths if (found := read_metrics(path))])
+            self.console.print(repeats_table(each.source.name, tables[each.source.name], self.args.repeats))
+        of_sets = list(zip(self.sets, self.splits, strict=True))
+        described: dict[str, Any] = {
+            "protocol": "fixed test part of 5 %, 4:1 splits of the rest into training and validation",
+            "repeats": self.args.repeats,
+            **self._settings(),
+            "unit": {each.source.name: split.unit for each, split in of_sets},
+            "test_frames": {each.source.name: len(split.test) for each, split in of_sets},
+        }
+        with RunFolder(self.args.out).writing():
+            write_tables(self.args.out, tables, described)
+        self.console.print(f"written to {self.args.out}/table4.csv and table4.json", soft_wrap=True)
 
-def _write_table(
-    args: argparse.Namespace, sets: Sequence[SharedSet], splits: Sequence[RepeatedSplits], console: Console
-) -> None:
-    tables = {}
-    for place, each in enumerate(sets):
-        paths = [_results(args.out, number, sets)[place] for number in range(args.repeats)]
-        tables[each.source.name] = summarise([json.loads(path.read_text(encoding="utf-8")) for path in paths])
-        console.print(repeats_table(each.source.name, tables[each.source.name], args.repeats))
-    facts: dict[str, Any] = {
-        "protocol": "fixed test part of 5 %, 4:1 splits of the rest into training and validation",
-        "repeats": args.repeats,
-        "seed": args.seed,
-        "variant": args.variant,
-        "unit": {each.source.name: split.unit for each, split in zip(sets, splits, strict=True)},
-        "test_frames": {each.source.name: len(split.test) for each, split in zip(sets, splits, strict=True)},
-    }
-    write_tables(args.out, tables, facts)
-    console.print(f"written to {args.out / 'table4.csv'} and {args.out / 'table4.json'}", soft_wrap=True)
+    def results(self, number: int) -> list[Path]:
+        """The figures of a repeat on the test part of each set."""
+        return [self._folder(number) / "test" / each.source.name / "metrics.json" for each in self.sets]
 
+    def _evaluate(self, checkpoint: Path, truth: CocoSet, out: Path) -> None:
+        """The official evaluation of averaged weights on whole frames, with the shipped post-processing."""
+        from fetalseg.evaluation.coco import MAX_DETECTIONS
+        from fetalseg.evaluation.evaluator import evaluate_model
+        from fetalseg.evaluation.report import describe_run, table, write_report
 
-def _folder(out: Path, number: int) -> Path:
-    return out / f"repeat-{number + 1}"
+        with Segmenter.load(checkpoint, "torch", threads=self.args.threads) as segmenter:
+            options = replace(
+                segmenter.default_options,
+                single_structures=False,
+                min_score=0.05,
+                max_detections=MAX_DETECTIONS,
+                masks=truth.has_masks,
+            )
+            evaluation = evaluate_model(segmenter, truth, options)
+            write_report(out, evaluation, describe_run(segmenter, checkpoint, truth, options))
+        self.console.print(table(evaluation))
 
+    def _settings(self) -> dict[str, Any]:
+        """What must be the same when repeats are resumed; there may be more of them then."""
+        return {
+            **{name: getattr(self.args, name) for name in _SHARED},
+            "init": None if self.args.init is None else self.args.init.name,
+            "data": {each.source.name: [each.source.sha256, each.share] for each in self.sets},
+        }
 
-def _results(out: Path, number: int, sets: Sequence[SharedSet]) -> list[Path]:
-    """The figures of a repeat on the test part of each set."""
-    return [_folder(out, number) / "test" / each.source.name / "metrics.json" for each in sets]
+    def _folder(self, number: int) -> Path:
+        return Path(self.args.out, f"repeat-{number + 1}")
 
-
-def _test_folder(out: Path, each: SharedSet) -> Path:
-    return out / "test" / each.source.name
+    def _test_folder(self, each: SharedSet) -> Path:
+        return Path(self.args.out, "test", each.source.name)

@@ -10,13 +10,15 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
+from fetalseg.data.augment import AugmentOptions
 from fetalseg.data.coco import read_coco
+from fetalseg.engines.base import usable_cores
 from fetalseg.postprocess.options import PostprocessOptions
 from fetalseg.training.options import TrainOptions
 from fetalseg.training.schedule import Budget
 from fetalseg.training.training_data import SharedSet, TrainingData, common_structures
 
-__all__ = ["facts", "postprocessing", "read_sets", "train_options"]
+__all__ = ["augmentation", "facts", "postprocessing", "read_sets", "train_options"]
 
 
 def read_sets(texts: Sequence[str]) -> list[SharedSet]:
@@ -55,8 +57,20 @@ def train_options(args: argparse.Namespace, data: TrainingData, *, repeat: int =
         precision=args.precision,
         validations=args.validations,
         patience=args.patience,
+        loaders=args.loaders or max(1, usable_cores() // 4),
         device=args.device,
     )
+
+
+def augmentation(words: str) -> AugmentOptions:
+    """The standard augmentation, or the part of it that `words` names: "all", "none", or groups with commas between.
+
+    Raises:
+        ValueError: an unknown group; the message lists the known ones.
+    """
+    if words == "all":
+        return AugmentOptions()
+    return AugmentOptions().only(*([] if words == "none" else words.split(",")))
 
 
 def facts(args: argparse.Namespace, sets: Sequence[SharedSet]) -> dict[str, Any]:

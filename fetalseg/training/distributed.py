@@ -65,10 +65,8 @@ class Processes:
         if self.count == 1:
             return network
         use_global_batch_norm(network)
-        # Statistics of BatchNorm are the same everywhere as it is.
-        return DistributedDataParallel(
-            network, device_ids=[self.device] if self.device.startswith("cuda") else None, broadcast_buffers=False
-        )
+        on_gpu = self.device.startswith("cuda")
+        return DistributedDataParallel(network, device_ids=[self.device] if on_gpu else None)
 
 
 @contextmanager

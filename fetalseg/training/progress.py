@@ -20,7 +20,7 @@ class Progress:
         validations: how many were due so far.
         best: best validation score so far, -1 before the first.
         best_step: of that score.
-        stale: validations in a row since then.
+        stale: validations in a row since then that were no better.
     """
 
     step: int = 0
@@ -33,13 +33,15 @@ class Progress:
     def judge(self, score: float | None) -> bool:
         """Takes in the score of a validation.
 
+        A score of 0 is no plateau: a network that finds nothing yet has only begun.
+
         Args:
             score: see `mean_score`.
 
         Returns:
-            Whether the weights of this step are the best so far; without any score the newest are.
+            Whether the weights of this step are the best so far; while there is no score above 0 the newest are.
         """
-        if score is not None and score <= self.best:
+        if score is not None and score <= self.best and self.best > 0:
             self.stale += 1
             return False
         self.best = self.best if score is None else score

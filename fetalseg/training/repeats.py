@@ -14,7 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MEAN", "Spread", "TableRow", "summarise", "write_tables"]
+from fetalseg.errors import DataError
+
+__all__ = ["MEAN", "Spread", "TableRow", "keep_protocol", "read_metrics", "summarise", "write_tables"]
 
 MEAN = "mean"  # name of the row over all structures with ground truth
 
@@ -52,6 +54,33 @@ class TableRow:
     support: int
     box: Spread | None
     mask: Spread | None
+
+
+def keep_protocol(path: Path, settings: Mapping[str, Any]) -> None:
+    """Writes down the settings that all repeats share, or holds them against those that were written before.
+
+    Raises:
+        DataError: repeats with other settings are there already; the message names the differences.
+        OSError: the file can't be written.
+    """
+    now = json.loads(json.dumps(settings))
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
+        return
+    then = json.loads(path.read_text(encoding="utf-8"))
+    if changed := sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key)):
+        details = ", ".join(f"{key} was {then.get(key)} and is {now.get(key)}" for key in changed)
+        raise DataError(f"{path} belongs to repeats with other settings: {details}")
+
+
+def read_metrics(path: Path) -> dict[str, Any] | None:
+    """The `metrics.json` of a repeat; None if it isn't there, or was cut off as it was written."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return found
 
 
 def summarise(metrics: Sequence[Mapping[str, Any]]) -> list[TableRow]:

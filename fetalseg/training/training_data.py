@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from fetalseg.errors import DataError
 from fetalseg.preprocess import InputRule
 from fetalseg.training.batches import FrameSet
 
-__all__ = ["SharedSet", "TrainingData", "common_structures", "load_training_data", "write_held_out"]
+__all__ = ["SharedSet", "TrainingData", "common_structures", "decode_sets", "divide", "write_held_out"]
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,15 @@ def common_structures(sources: Sequence[CocoSet]) -> tuple[str, ...]:
     return first.structures
 
 
-def load_training_data(
-    sets: Sequence[SharedSet], splits: Sequence[Split], rule: InputRule, *, validation_frames: int
-) -> TrainingData:
-    """Decodes every image and mask of the sets, so that a broken one is found now.
+def decode_sets(sets: Sequence[SharedSet], rule: InputRule) -> list[dict[int, AnnotatedFrame]]:
+    """Decodes every image and mask of the sets, also those that are only tested on: a broken one is found now.
 
     Args:
         sets: the sets, at least one.
-        splits: of each of them.
         rule: the network's input.
-        validation_frames: at most so many a set are validated on, evenly picked from what is held out.
+
+    Returns:
+        For each set its frames by image id.
 
     Raises:
         DataError: sets with other structures, a file that can't be read, a mask without a pixel.
@@ -80,15 +79,31 @@ def load_training_data(
     names = [each.source.name for each in sets]
     if len(set(names)) != len(names):
         raise ValueError(f"the folders of the sets must have different names, got {', '.join(names)}")
-    structures = common_structures([each.source for each in sets])
+    common_structures([each.source for each in sets])
+    return [{frame.image_id: frame for frame in load_frames(each.source, rule)} for each in sets]
+
+
+def divide(
+    sets: Sequence[SharedSet],
+    frames: Sequence[Mapping[int, AnnotatedFrame]],
+    splits: Sequence[Split],
+    *,
+    validation_frames: int,
+) -> TrainingData:
+    """Frames to learn from and frames to validate on.
+
+    Args:
+        sets: the sets.
+        frames: of each of them, see `decode_sets`.
+        splits: of each of them.
+        validation_frames: at most so many a set are validated on, evenly picked from what is held out.
+    """
     training, held_out = [], {}
-    for each, split in zip(sets, splits, strict=True):
-        frames = load_frames(each.source.subset(split.train), rule)
-        training.append(FrameSet(each.source.name, frames, each.share, each.source.sha256))
-        # The others of what is held out must be readable too: they are what the result is measured on.
-        kept = {frame.image_id: frame for frame in load_frames(each.source.subset(split.held_out), rule)}
-        held_out[each.source.name] = [kept[i] for i in _evenly(split.held_out, validation_frames)]
-    return TrainingData(tuple(training), held_out, structures)
+    for each, decoded, split in zip(sets, frames, splits, strict=True):
+        source = each.source
+        training.append(FrameSet(source.name, [decoded[i] for i in split.train], each.share, source.sha256))
+        held_out[source.name] = [decoded[i] for i in _evenly(split.held_out, validation_frames)]
+    return TrainingData(tuple(training), held_out, common_structures([each.source for each in sets]))
 
 
 def write_held_out(sets: Sequence[SharedSet], splits: Sequence[Split], folder: Path) -> None:

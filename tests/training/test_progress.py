@@ -38,8 +38,11 @@ def test_only_a_better_score_ends_a_streak():
     assert (progress.best, progress.best_step, progress.stale) == (0.6, 20, 0)
 
 
-def test_a_first_score_of_zero_is_the_best_so_far():
-    assert Progress().judge(0.0)
+def test_a_network_that_finds_nothing_yet_is_not_at_the_end_of_its_progress():
+    progress = Progress()
+
+    assert all(progress.judge(0.0) for _ in range(5))
+    assert progress.stale == 0
 
 
 def test_without_a_score_the_newest_weights_are_the_best():
