@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["STILL", "Motion", "draw_moment"]
+__all__ = ["GONE", "STILL", "Motion", "Movement", "draw_moment", "draw_movement"]
+
+# What is left of a structure that the plane has left: too little to see. It is still drawn, because each line has its
+# own random pattern by its number, and one line less would change the patterns of all that follow.
+GONE = 0.02
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,12 @@ class Motion:
         return 1.0 - 0.06 * (1.0 - math.cos(2.0 * math.pi * self.beat))
 
     def shown(self, depth: float) -> float:
-        """Factor 0..1 on the size of what is left of a round structure in the plane.
+        """Factor `GONE`..1 on the size of what is left of a round structure in the plane.
 
         Args:
             depth: half its thickness across the plane, in units of `away`; the cut of a ball shrinks as a circle does.
         """
-        return math.sqrt(max(0.0, 1.0 - (self.away / depth) ** 2))
+        return max(GONE, math.sqrt(max(0.0, 1.0 - (self.away / depth) ** 2)))
 
 
 STILL = Motion()

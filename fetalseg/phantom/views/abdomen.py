@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from fetalseg.phantom.examination import Examination
-from fetalseg.phantom.motion import Motion
+from fetalseg.phantom.motion import GONE, Motion
 from fetalseg.phantom.scene import FLUID, MUSCLE, Painter, Scene
 from fetalseg.phantom.shapes import Points, Pose, blob, ellipse, ribbon, shifted, smooth
 from fetalseg.phantom.views.trunk import place_trunk, ribs, vertebra
@@ -64,12 +64,11 @@ def _stomach(
     shape[:, 1] *= 1 + 0.18 * shape[:, 0] / (length / 2)
     shape = blob(shape, rng, 0.06)
     shown = motion.shown(0.75)
-    if shown <= 0:
-        return
     stomach = painter.at(Pose(place.x, place.y, place.turn, shown))
     stomach.tissue(shape, level, loss=FLUID, texture=0.5, blur=0.12)
     stomach.line(shape, float(rng.uniform(3, 9)) + examination.tissue_db["line"], 0.3, power=4, uneven=4, closed=True)
-    stomach.label("stomach", shape)
+    if shown > GONE:
+        stomach.label("stomach", shape)
 
 
 def _vein(painter: Painter, a: float, b: float, rng: np.random.Generator) -> None:

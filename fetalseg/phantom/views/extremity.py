@@ -45,12 +45,12 @@ def draw_plan(rng: np.random.Generator) -> LimbPlan:
     """Which limbs and segments lie in the plane and how they are bent."""
     kind = str(rng.choice(list(_KINDS), p=list(_KINDS.values())))
     chains = {"leg": (LEG,), "arm": (ARM,), "both": (LEG, ARM)}[kind]
-    limbs = [_draw_limb(chain, _draw_part(chain, rng), rng) for chain in chains]
+    limbs = [_draw_limb(chain, _draw_part(chain, rng), rng, int(rng.choice([-1, 1]))) for chain in chains]
     pair = kind != "both" and bool(rng.random() < _PAIR)
     if pair:
         first = limbs[0]
-        other = _draw_limb(chains[0], (chains[0].index(first.segments[0]), chains[0].index(first.segments[-1])), rng)
-        limbs.append(Limb(other.segments, other.turns, first.front))
+        part = chains[0].index(first.segments[0]), chains[0].index(first.segments[-1])
+        limbs.append(_draw_limb(chains[0], part, rng, first.front))
     return LimbPlan(tuple(limbs), pair)
 
 
@@ -59,9 +59,8 @@ def _draw_part(chain: tuple[str, ...], rng: np.random.Generator) -> tuple[int, i
     return list(parts)[int(rng.choice(len(parts), p=list(parts.values())))]
 
 
-def _draw_limb(chain: tuple[str, ...], part: tuple[int, int], rng: np.random.Generator) -> Limb:
+def _draw_limb(chain: tuple[str, ...], part: tuple[int, int], rng: np.random.Generator, front: int) -> Limb:
     """Knees bend backwards, elbows forwards, feet are turned up a little or stretched."""
-    front = int(rng.choice([-1, 1]))
     middle = float(rng.uniform(0.1, 1.9)) * (-front if chain is LEG else front)
     end = float(rng.normal(0.0, 0.25))
     turns = (0.0, middle, end)

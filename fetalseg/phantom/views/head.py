@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from fetalseg.phantom.examination import Examination
-from fetalseg.phantom.motion import Motion
+from fetalseg.phantom.motion import GONE, Motion
 from fetalseg.phantom.scene import FLUID, Painter, Scene
 from fetalseg.phantom.shapes import Points, Pose, blob, ellipse, ribbon, smooth
 from fetalseg.phantom.surroundings import surround
@@ -141,15 +141,14 @@ def _falx(
     clear = float(rng.uniform(9, 18))
     ends = float(rng.uniform(0.0, 5.0))
     shown = motion.shown(0.8)
-    if shown <= 0:
-        return
     level += 20 * math.log10(shown)
     # a falx along the beam keeps what it scatters
     painter.tissue(ribbon(line, 0.5 * thick), max(level - clear, brain.level + 2), texture=5.0, blur=0.2)
     painter.line(line[:9], level, 0.4 * thick, power=4, uneven=6)
     painter.line(line[8:17], level - (dim if broken else 0.0), 0.4 * thick, power=4, uneven=6)
     painter.line(line[16:], level - ends, 0.4 * thick, power=4, uneven=6)
-    painter.label("midline_falx", ribbon(line, thick + 0.4))
+    if shown > GONE:
+        painter.label("midline_falx", ribbon(line, thick + 0.4))
 
 
 def _ventricles(
@@ -193,13 +192,12 @@ def _plexus(
     level = float(rng.normal(2.5, 2.5)) + examination.tissue_db["plexus"]
     edge, texture = float(rng.uniform(-4, 7)), float(rng.uniform(2.5, 4.5))
     shown = motion.shown(0.9)
-    if shown <= 0:
-        return
     here = painter.at(place)
     shape = shape * shown
     here.tissue(shape, level - 6 * (1 - shown), texture=texture, blur=0.3)
     here.line(shape, level + edge - 3, 0.3, power=3, uneven=4, closed=True)
-    here.label("choroid_plexus", shape, side=number)
+    if shown > GONE:
+        here.label("choroid_plexus", shape, side=number)
 
 
 def _lower_cut(painter: Painter, a: float, b: float, brain: _Brain, rng: np.random.Generator) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fetalseg.phantom.examination import Examination
-from fetalseg.phantom.motion import Motion
+from fetalseg.phantom.motion import GONE, Motion
 from fetalseg.phantom.scene import BLOOD, FLUID, Painter
 from fetalseg.phantom.shapes import Points, Pose, ellipse, resample, ribbon, shifted, smooth
 from fetalseg.phantom.surroundings import FLUID_DB
@@ -78,12 +78,11 @@ def paint_palate(painter: Painter, examination: Examination, rng: np.random.Gene
     curve = smooth(knots)
     level = float(rng.uniform(8, 17)) + examination.tissue_db["bone"]
     fade = float(rng.uniform(2, 9))
-    # the other chance draws are made even when nothing is shown: a plane that drifts must not change the rest
     slit, jaw, lower = float(rng.uniform(-34, -14)), float(rng.uniform(5, 17)), rng.random() < 0.35
     unseen = rng.random() < _PALATE_UNSEEN
     taper = thick * (0.7 + 0.3 * np.sin(np.linspace(0.3, math.pi - 0.2, len(curve))))
     shown = motion.shown(0.85)
-    if unseen or shown <= 0:
+    if unseen:
         return
     level += 20 * math.log10(shown)
     bar = painter.at(Pose(0.0, 0.0, float(rng.normal(0.0, 0.04)), shown))
@@ -98,7 +97,8 @@ def paint_palate(painter: Painter, examination: Examination, rng: np.random.Gene
         bar.line(np.array([[-0.8 * x, y], [0.2 * x, y + 0.1]]), level - 5, 0.6, power=2)
     mouth = ribbon(smooth([(1.05 * x, -0.1 * y), (1.1 * x, 0.6 * y), (0.7 * x, 1.5 * y)]), float(rng.uniform(0.9, 1.9)))
     bar.tissue(mouth, jaw - 3, texture=3, blur=0.3)
-    bar.label("palate", shape)
+    if shown > GONE:
+        bar.label("palate", shape)
 
 
 def paint_nose(painter: Painter, examination: Examination, rng: np.random.Generator, motion: Motion) -> None:
@@ -116,14 +116,15 @@ def paint_nose(painter: Painter, examination: Examination, rng: np.random.Genera
     painter.line(np.array([[x + 1.7, y - 0.6], [x + 2.9, y - 0.3]]), tip, 0.6, power=2)
     unseen = rng.random() < _NASAL_BONE_UNSEEN
     shown = motion.shown(0.6)
-    if not examination.nasal_bone or unseen or shown <= 0:
+    if not examination.nasal_bone or unseen:
         return
     half = 0.95 * examination.sizes["nasal_bone"] / scale / 2 * shown
     curve = smooth([(-half, 0.04), (0.0, -0.04), (half, 0.04)])
     bone = painter.at(Pose(x, y, turn))
     bone.tissue(ribbon(curve * 0.9, 0.7 * thick), 1.0, blur=0.15)
     bone.line(curve * 0.88, level + 20 * math.log10(shown), 0.55 * thick, power=4, bone=0.6, uneven=2)
-    bone.label("nasal_bone", ribbon(curve, thick))
+    if shown > GONE:
+        bone.label("nasal_bone", ribbon(curve, thick))
 
 
 def paint_translucency(
@@ -134,18 +135,17 @@ def paint_translucency(
     seen = band.seen
     shown = motion.shown(0.9)
     outer = skin.copy()
-    inner = skin - np.stack([np.zeros_like(depth), depth * max(shown, 0.05) + _LINE_MM], axis=1)
+    inner = skin - np.stack([np.zeros_like(depth), depth * shown + _LINE_MM], axis=1)
     fluid = FLUID_DB if rng.random() < 0.6 else float(rng.uniform(-40, -24))
     level = float(rng.uniform(8, 16)) + examination.tissue_db["line"]
     weaker, thick = float(rng.uniform(0, 9)), float(rng.uniform(0.35, 0.65))
     reach = rng.integers(-12, 10, size=2)
     lines = shifted(outer, 0.0, -thick / 2), shifted(inner, 0.0, thick / 2)
     dark = np.concatenate([outer[seen], inner[seen][::-1]])
-    if shown > 0:
-        painter.tissue(dark, fluid, loss=FLUID, texture=0.8, blur=0.1)
+    painter.tissue(dark, fluid, loss=FLUID, texture=0.8, blur=0.1)
     painter.line(lines[0], level - 12, thick, power=0, uneven=4)
     painter.line(lines[0], level, thick, power=6, uneven=4)
     begin, end = max(0, seen.start - 2 - int(reach[0])), seen.stop + 2 + int(reach[1])
     painter.line(lines[1][begin:end], level - weaker, thick, power=6, uneven=4)
-    if shown > 0:
+    if shown > GONE:
         painter.label("nuchal_translucency", dark)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from fetalseg.phantom.examination import Examination
-from fetalseg.phantom.motion import Motion
+from fetalseg.phantom.motion import GONE, Motion
 from fetalseg.phantom.scene import BLOOD, MUSCLE, Painter, Scene
 from fetalseg.phantom.shapes import Points, Pose, blob, ellipse
 from fetalseg.phantom.views.trunk import place_trunk, ribs, vertebra
@@ -47,10 +47,10 @@ def _heart(
     x, y = -float(rng.uniform(0.08, 0.2)) * a, -float(rng.uniform(0.10, 0.2)) * b
     inner = np.random.default_rng(rng.integers(2**31))
     shown = motion.shown(0.9)
-    if shown <= 0:
-        return
     heart = painter.at(Pose(x, y, -math.pi / 2 - axis, shown))
-    heart.label("heart", chambers(heart, length, width, examination, inner, motion))
+    outer = chambers(heart, length, width, examination, inner, motion)
+    if shown > GONE:
+        heart.label("heart", outer)
 
 
 def chambers(
