@@ -121,6 +121,18 @@ def _collect(batch: Batch, assigned: Tensor) -> Assigned:
     return Assigned(image, anchor, truth, labels, boxes, assigned == IGNORED)
 
 
+class MaskParts(NamedTuple):
+    """What masks are made of, taken from the predictions once: each time would cost a gradient of their full size.
+
+    Attributes:
+        coefficients: [P, K] of the matched anchors.
+        prototypes: of each frame [K, Hp, Wp].
+    """
+
+    coefficients: Tensor
+    prototypes: tuple[Tensor, ...]
+
+
 class Drawn(NamedTuple):
     """Matched anchors whose masks are assembled; p of them.
 
@@ -187,8 +199,10 @@ class Criterion:
         else:
             box = box_overlap_loss(boxes, assigned.box, config.box)
         generators = [generator] * len(batch.boxes) if isinstance(generator, torch.Generator) else generator
-        mask = self._mask(raw, batch, assigned, generators)
-        projection, pairwise = self._box_supervised(raw, batch, assigned, generators)
+        coefficients = raw.coefficients[assigned.image, assigned.anchor].float()
+        parts = MaskParts(coefficients, raw.prototypes.float().unbind(0))
+        mask = self._mask(parts, batch, assigned, generators)
+        projection, pairwise = self._box_supervised(parts, batch, assigned, generators)
         grown = min(1.0, progress / config.pairwise_warm_up) if config.pairwise_warm_up else 1.0
         losses = Losses(
             classification=config.class_weight * self._classification(raw, batch, assigned, quality),
@@ -230,7 +244,7 @@ class Criterion:
 
     def _draw(
         self,
-        raw: RawPredictions,
+        parts: MaskParts,
         batch: Batch,
         assigned: Assigned,
         generators: Sequence[torch.Generator],
@@ -244,8 +258,7 @@ class Criterion:
             own = (assigned.image == index).nonzero()[:, 0]
             own = own[has_mask[assigned.truth[own]] == with_mask]
             chosen = own[torch.randperm(len(own), generator=generators[index])[:at_most].to(own.device)]
-            coefficients = raw.coefficients[index, assigned.anchor[chosen]].float()  # [p, K]
-            logits.append(torch.einsum("pk,khw->phw", coefficients, raw.prototypes[index].float()))
+            logits.append(torch.einsum("pk,khw->phw", parts.coefficients[chosen], parts.prototypes[index]))
             rows.append(chosen)
             weights.append(torch.full((len(chosen),), len(own) / max(1, len(chosen)), device=own.device))
         stride = torch.tensor([*self._stride, *self._stride], device=assigned.box.device)
@@ -253,11 +266,11 @@ class Criterion:
         return Drawn(row, torch.cat(weights), torch.cat(logits), assigned.box[row] / stride)
 
     def _mask(
-        self, raw: RawPredictions, batch: Batch, assigned: Assigned, generators: Sequence[torch.Generator]
+        self, parts: MaskParts, batch: Batch, assigned: Assigned, generators: Sequence[torch.Generator]
     ) -> Tensor:
         """The mask term over anchors of structures that have a mask."""
         config = self._config
-        drawn = self._draw(raw, batch, assigned, generators, with_mask=True, at_most=config.masks_per_image)
+        drawn = self._draw(parts, batch, assigned, generators, with_mask=True, at_most=config.masks_per_image)
         image, truth = assigned.image[drawn.row], assigned.truth[drawn.row]
         masks = torch.cat([m[truth[image == index]] for index, m in enumerate(batch.masks)]).float()
         return mask_loss(
@@ -270,14 +283,15 @@ class Criterion:
         )
 
     def _box_supervised(
-        self, raw: RawPredictions, batch: Batch, assigned: Assigned, generators: Sequence[torch.Generator]
+        self, parts: MaskParts, batch: Batch, assigned: Assigned, generators: Sequence[torch.Generator]
     ) -> tuple[Tensor, Tensor]:
         """Projection and pairwise term over anchors of structures that have a box and no mask."""
         config = self._config
         if not (config.projection_weight or config.pairwise_weight):
-            return raw.prototypes.new_zeros(()), raw.prototypes.new_zeros(())
-        drawn = self._draw(raw, batch, assigned, generators, with_mask=False, at_most=config.box_masks_per_image)
-        shades = lightness(batch.images, (raw.prototypes.shape[2], raw.prototypes.shape[3]))
+            return parts.coefficients.new_zeros(()), parts.coefficients.new_zeros(())
+        drawn = self._draw(parts, batch, assigned, generators, with_mask=False, at_most=config.box_masks_per_image)
+        height, width = drawn.logits.shape[1:]
+        shades = lightness(batch.images, (height, width))
         pairwise = pairwise_loss(drawn.logits, shades[assigned.image[drawn.row]], drawn.box)
         return projection_loss(drawn.logits, drawn.box), pairwise
 
