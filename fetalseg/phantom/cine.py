@@ -177,7 +177,7 @@ class _Scan:
             motion=replace(motion, away=visit.away(since, self.view_seconds)),
             height=height,
             width=width,
-            frozen=measured,
+            measured=1.0 if measured else None,
         )
 
 

@@ -14,7 +14,7 @@ from fetalseg.instances import Instances
 from fetalseg.phantom.acoustics import Speckle, scan, unevenness
 from fetalseg.phantom.examination import Examination
 from fetalseg.phantom.motion import Motion
-from fetalseg.phantom.overlays import draw_overlays
+from fetalseg.phantom.overlays import CALIPERS, draw_overlays
 from fetalseg.phantom.scanner import Map, draw_sector
 from fetalseg.phantom.scene import Scene, Shape
 from fetalseg.phantom.views import abdomen, extremity, head, neck, nothing, spine, thorax
@@ -104,7 +104,7 @@ def make_frame(
     height: int,
     width: int,
     timestamp_ms: float = 0.0,
-    frozen: bool = True,
+    measured: float | None = CALIPERS,
 ) -> PhantomFrame:
     """Draws and scans one frame.
 
@@ -118,7 +118,7 @@ def make_frame(
         height: px.
         width: px.
         timestamp_ms: kept with the frame.
-        frozen: a saved frame, which may carry calipers; a live one doesn't.
+        measured: chance that calipers lie on a structure; None for a live picture, which has none at all.
 
     Raises:
         ValueError: no such view.
@@ -134,7 +134,8 @@ def make_frame(
     uneven = unevenness(sector, texture, (motion.x_mm, motion.y_mm))
     scanned, level = scan(scene, examination.console, speckle, noise, uneven)
     picture = np.clip(np.rint(scanned), 0, 255).astype(np.uint8)
-    hidden = draw_overlays(picture, sector, writing, _measured(scene.shapes, view_name) if frozen else None)
+    targets = None if measured is None else _measured(scene.shapes, view_name)
+    hidden = draw_overlays(picture, sector, writing, targets, measured or 0.0)
     kept, ignored = _kept(scene.shapes, sector.inside & ~hidden, level, sector.mm_per_px)
     visible = {shape.name for shape in kept} | scene.seen
     only_ignored = visible - scene.seen - {s.name for s, lost in zip(kept, ignored, strict=True) if not lost}

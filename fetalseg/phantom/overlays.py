@@ -25,6 +25,7 @@ def draw_overlays(
     sector: Sector,
     rng: np.random.Generator,
     targets: list[npt.NDArray[np.bool_]] | None,
+    chance: float = CALIPERS,
 ) -> npt.NDArray[np.bool_]:
     """Writes into `picture`, uint8 [H, W].
 
@@ -33,13 +34,14 @@ def draw_overlays(
         sector: geometry of the frame.
         rng: source of the draw.
         targets: masks that an operator measures here; calipers lie on one of them, and elsewhere too. None: none.
+        chance: that one of the targets is measured.
 
     Returns:
         Bool [H, W]: pixels of the scan that the console has covered.
     """
     height, width = picture.shape
     hidden = np.zeros(picture.shape, np.bool_)
-    measured, elsewhere = rng.random() < CALIPERS, rng.random() < 0.25
+    measured, elsewhere = rng.random() < chance, rng.random() < 0.25
     if rng.random() < 0.6:
         _grey_bar(picture)
     if rng.random() < 0.6:

@@ -1,3 +1,6 @@
+from functools import cache
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -8,6 +11,27 @@ SMALL = {"height": 112, "width": 160}
 
 def pixels(frames: list[PhantomFrame]) -> list[bytes]:
     return [frame.pixels.tobytes() for frame in frames]
+
+
+@cache
+def swept() -> list[PhantomFrame]:
+    """From a head to a belly and a little on; the planes change at frame 24."""
+    return list(cine(frames=30, seed=5, fps=12, views=("head", "abdomen"), view_seconds=2, **SMALL))
+
+
+@cache
+def frozen() -> list[PhantomFrame]:
+    """A neck; the picture stands from 1.35 to 2.29 s and calipers come at 1.75 s."""
+    return list(cine(frames=27, seed=0, fps=10, views=("neck",), **SMALL))
+
+
+def changed(frames: list[PhantomFrame]) -> list[float]:
+    """Share of pixels that differ between each frame and the next."""
+    return [float((a.pixels != b.pixels).mean()) for a, b in pairwise(frames)]
+
+
+def likeness(first: PhantomFrame, second: PhantomFrame) -> float:
+    return float(np.corrcoef(first.pixels.ravel(), second.pixels.ravel())[0, 1])
 
 
 def test_the_same_seed_gives_the_same_cine_and_a_longer_one_begins_with_it() -> None:
@@ -50,8 +74,81 @@ def test_the_fetus_moves() -> None:
     assert np.ptp(np.array(places), axis=0).max() > 0.5
 
 
+def test_each_structure_keeps_its_number_through_the_cine_and_no_two_share_one() -> None:
+    names: dict[int, str] = {}
+    for frame in cine(frames=24, seed=2, fps=4, view_seconds=1, **SMALL):
+        assert len(set(frame.track_ids)) == len(frame.names) == len(frame.track_ids)
+        assert all(track >= 1 for track in frame.track_ids)
+        for track, name in zip(frame.track_ids, frame.names, strict=True):
+            assert names.setdefault(track, name) == name
+    assert len(names) >= 10
+
+
+def test_the_left_and_the_right_plexus_are_not_exchanged() -> None:
+    frames = list(cine(frames=12, seed=6, fps=8, views=("head",), **SMALL))
+    places: dict[int, list[np.ndarray]] = {}
+    for frame in frames:
+        for track, name, mask in zip(frame.track_ids, frame.names, frame.masks, strict=True):
+            if name == "choroid_plexus":
+                places.setdefault(track, []).append(np.argwhere(mask).mean(axis=0))
+    assert len(places) == 2
+    first, second = (np.array(course) for course in places.values())
+    apart = np.linalg.norm(first[0] - second[0])
+    for course in (first, second):
+        assert np.linalg.norm(np.diff(course, axis=0), axis=1).max() < 0.25 * apart
+
+
+def test_masks_move_on_from_frame_to_frame_without_jumps() -> None:
+    frames = list(cine(frames=20, seed=8, fps=12, views=("abdomen",), **SMALL))
+    trunks = [frame.masks[frame.names.index("abdominal_circumference")] for frame in frames]
+    for before, after in pairwise(trunks):
+        assert (before & after).sum() > 0.8 * (before | after).sum()
+
+
+def test_a_view_melts_into_the_next_one_within_half_a_second_and_nothing_is_scored_meanwhile() -> None:
+    frames = swept()
+    assert [frame.view for frame in frames[:18]] == ["head"] * 18
+    assert frames[24].view == "abdomen"
+    melted = [index for index, frame in enumerate(frames) if frame.names and frame.ignored.all()]
+    assert melted
+    assert set(melted) <= set(range(18, 30))
+    for index in melted:
+        assert not set(frames[index].annotated) & set(frames[index].visible)
+    # a cut would leave nothing of the picture before
+    assert min(likeness(a, b) for a, b in pairwise(frames[12:])) > 0.5
+
+
+def test_small_structures_are_gone_before_the_plane_of_the_next_view_comes() -> None:
+    frames = swept()[:24]
+    assert "choroid_plexus" in frames[10].names
+    assert "choroid_plexus" not in frames[23].names
+    area = [f.masks[f.names.index("cranium")].sum() for f in frames if "cranium" in f.names]
+    assert area[-1] < 0.8 * area[10]
+
+
+def test_a_frozen_picture_stands_still_and_then_moves_on_from_there() -> None:
+    frames = frozen()
+    steps = changed(frames)
+    # the picture stands from frame 14 to 22; calipers come with frame 18
+    assert [index for index, step in enumerate(steps) if step == 0.0] == [14, 15, 16, 18, 19, 20, 21]
+    assert all(step > 0.2 for step in [*steps[:14], *steps[22:]])
+    assert likeness(frames[22], frames[23]) > 0.9
+    assert [frame.timestamp_ms for frame in frames] == [100.0 * index for index in range(27)]
+
+
+def test_calipers_come_onto_the_frozen_picture_and_go_with_it() -> None:
+    frames = frozen()
+    share = float((frames[17].pixels != frames[18].pixels).mean())
+    assert 0 < share < 0.05
+    np.testing.assert_array_equal(frames[17].masks, frames[18].masks)
+    translucency = frames[18].masks[frames[18].names.index("nuchal_translucency")]
+    rows, columns = np.nonzero(frames[17].pixels != frames[18].pixels)
+    near = np.argwhere(translucency)
+    assert min(np.abs(near - place).sum(axis=1).min() for place in zip(rows, columns, strict=True)) <= 2
+
+
 @pytest.mark.parametrize(
-    ("changed", "message"),
+    ("wrong", "message"),
     [
         ({"frames": 0}, "at least 1, got 0"),
         ({"fps": 0}, "above 0, got 0"),
@@ -59,7 +156,7 @@ def test_the_fetus_moves() -> None:
         ({"views": ("kidney",)}, "unknown view 'kidney'"),
     ],
 )
-def test_bad_arguments_are_refused_at_the_call(changed: dict[str, object], message: str) -> None:
-    arguments: dict[str, object] = {"frames": 2, "seed": 1, **changed}
+def test_bad_arguments_are_refused_at_the_call(wrong: dict[str, object], message: str) -> None:
+    arguments: dict[str, object] = {"frames": 2, "seed": 1, **wrong}
     with pytest.raises(ValueError, match=message):
         cine(**arguments)  # type: ignore[arg-type]
