@@ -9,7 +9,8 @@ import pytest
 from fetalseg.anatomy import coco_categories
 from fetalseg.errors import DataError
 from fetalseg.phantom import write_dataset
-from fetalseg.phantom.dataset import FRAMES_PER_PATIENT, still
+from fetalseg.phantom.dataset import FRAMES_PER_PATIENT, VIEW_SHARES, still
+from fetalseg.phantom.frames import NO_VIEW
 
 SIZE = (160, 112)
 
@@ -86,9 +87,32 @@ def test_only_the_asked_views_are_drawn(tmp_path: Path) -> None:
 
 def test_a_cine_is_written_as_one_patient(tmp_path: Path) -> None:
     write_dataset(tmp_path, frames=3, seed=2, size=SIZE, moving=True)
-    images = read(tmp_path)["images"]
+    document = read(tmp_path)
+    images = document["images"]
     assert {image["patient"] for image in images} == {"phantom-2-cine"}
     assert {image["view"] for image in images} == {"head"}
+    for image in images:
+        tracks = [a["track_id"] for a in document["annotations"] if a["image_id"] == image["id"]]
+        assert len(set(tracks)) == len(tracks) > 0
+
+
+def test_stills_have_no_tracks(tmp_path: Path) -> None:
+    write_dataset(tmp_path, frames=2, seed=2, size=SIZE)
+    assert all("track_id" not in annotation for annotation in read(tmp_path)["annotations"])
+
+
+def test_a_frame_without_a_fetus_has_no_view_and_every_structure_is_known_to_be_absent(tmp_path: Path) -> None:
+    write_dataset(tmp_path, frames=3, seed=2, size=SIZE, views=("none",))
+    document = read(tmp_path)
+    assert document["annotations"] == []
+    for image in document["images"]:
+        assert "view" not in image
+        assert image["annotated_category_ids"] == list(range(1, 18))
+        assert image["visible_category_ids"] == []
+
+
+def test_frames_without_a_fetus_are_four_in_a_hundred() -> None:
+    assert VIEW_SHARES[NO_VIEW] / sum(VIEW_SHARES.values()) == pytest.approx(0.04, abs=0.002)
 
 
 @pytest.mark.parametrize(
