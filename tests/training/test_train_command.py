@@ -1,37 +1,19 @@
 import json
 import os
+import resource
 import shutil
 import signal
 import threading
 import time
 
-import cv2
-import numpy as np
 import pytest
 
-from fetalseg.anatomy import coco_categories
+from fetalseg.anatomy import structure_names
 from fetalseg.cli import main
 from fetalseg.data.coco import read_coco
-from fetalseg.model.checkpoint import load_checkpoint
-
-
-@pytest.fixture
-def data(tmp_path):
-    """Twelve frames of six patients, each with one cranium as a box."""
-    folder = tmp_path / "drawn"
-    (folder / "images").mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    content = {"info": {"description": "drawn"}, "categories": coco_categories(), "images": [], "annotations": []}
-    for number in range(1, 13):
-        x, y = (int(v) for v in rng.integers(5, 30, 2))
-        pixels = rng.integers(0, 60, (64, 96), np.uint8)
-        pixels[y : y + 30, x : x + 40] = 200
-        cv2.imwrite(str(folder / "images" / f"{number}.png"), pixels)
-        image = {"id": number, "file_name": f"{number}.png", "height": 64, "width": 96, "patient": str(number // 2)}
-        content["images"].append({**image, "annotated_category_ids": [1]})
-        content["annotations"].append({"id": number, "image_id": number, "category_id": 1, "bbox": [x, y, 40, 30]})
-    (folder / "instances.json").write_text(json.dumps(content))
-    return folder
+from fetalseg.model.checkpoint import load_checkpoint, save_checkpoint
+from fetalseg.model.variants import variant
+from fetalseg.model.yolact import Yolact
 
 
 def _train(data, out, *more):
@@ -40,10 +22,10 @@ def _train(data, out, *more):
     return main(["train", "--data", str(data), "--out", str(out), *common, *steps, *more])
 
 
-def test_a_run_says_what_it_held_out_and_leaves_a_set_to_evaluate(data, tmp_path, capsys):
+def test_a_run_says_what_it_held_out_and_leaves_a_set_to_evaluate(drawn_set, tmp_path, capsys):
     out = tmp_path / "run"
 
-    assert _train(data, out) == 0
+    assert _train(drawn_set, out) == 0
 
     held_out = read_coco(out / "holdout" / "drawn")
     split = json.loads((out / "holdout" / "drawn" / "split.json").read_text())
@@ -54,35 +36,106 @@ def test_a_run_says_what_it_held_out_and_leaves_a_set_to_evaluate(data, tmp_path
     printed = capsys.readouterr().out
     assert f"{len(split['train'])} frames to train on, {len(split['held_out'])} held out by patient" in printed
     assert "cranium" in printed
-    _, facts = load_checkpoint(out / "last.safetensors")
-    assert facts["training_data"] == ["drawn: drawn"]
+    assert "finished after 2 steps" in printed
+    assert str(out / "fetalseg-test.safetensors") in printed.replace("\n", "")
 
 
-def test_a_finished_run_can_be_resumed_without_doing_anything_again(data, tmp_path):
+def test_a_checkpoint_says_what_it_was_trained_on_and_how_to_serve_it(drawn_set, tmp_path):
     out = tmp_path / "run"
-    assert _train(data, out) == 0
+    words = ["--licence", "Apache-2.0", "--attribution", "Nobody et al. 2026", "--augment", "flip,grey"]
+
+    assert _train(drawn_set, out, *words, "--postprocess", "nms=greedy", "--postprocess", "min_score=0.4") == 0
+
+    _, facts = load_checkpoint(out / "fetalseg-test.safetensors")
+    assert facts["training_data"] == ["drawn: drawn, CC0", "Nobody et al. 2026"]
+    assert facts["licence"] == "Apache-2.0"
+    assert facts["postprocess"] == {"nms": "greedy", "min_score": 0.4}
+    assert facts["structures"] == list(structure_names())
+    assert facts["training"]["augmentation"]["flip_horizontal"] > 0
+    assert facts["training"]["augmentation"]["speckle_share"] == 0
+
+
+def test_a_finished_run_can_be_resumed_without_doing_anything_again(drawn_set, tmp_path):
+    out = tmp_path / "run"
+    assert _train(drawn_set, out) == 0
     rows = (out / "log.csv").read_text()
 
-    assert _train(data, out, "--resume") == 0
+    assert _train(drawn_set, out, "--resume") == 0
 
     assert (out / "log.csv").read_text() == rows
 
 
-def test_a_run_that_is_told_to_end_saves_its_state(data, tmp_path):
+def test_a_folder_with_a_run_is_not_trained_into_again(drawn_set, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert _train(drawn_set, out) == 0
+    before = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+
+    assert _train(drawn_set, out) == 1
+
+    assert "already holds a run" in capsys.readouterr().err
+    assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_told_to_end_saves_its_state_and_says_how_to_go_on(drawn_set, tmp_path, capsys, number):
     out = tmp_path / "run"
 
     def end_after_the_first_step():
         while not (out / "log.csv").exists():
             time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
 
     killer = threading.Thread(target=end_after_the_first_step)
     killer.start()
-    code = _train(data, out, "--steps", "100000")
+    code = _train(drawn_set, out, "--steps", "100000")
     killer.join()
 
     assert code == 130
+    steps = len((out / "log.csv").read_text().splitlines()) - 1
+    assert f"stopped after step {steps}; to go on, give the same command with --resume" in capsys.readouterr().out
     assert (out / "state.safetensors").is_file()
+
+
+def test_a_run_starts_from_the_weights_of_another(drawn_set, tmp_path, capsys):
+    save_checkpoint(tmp_path / "given.safetensors", Yolact(variant("fetalseg-test")), {})
+
+    assert _train(drawn_set, tmp_path / "run", "--init", str(tmp_path / "given.safetensors")) == 0
+
+    _, facts = load_checkpoint(tmp_path / "run" / "last.safetensors")
+    weights, of = facts["init"].split(" weights from given.safetensors")[0].split(" of ")
+    assert weights == of
+    assert f"starts from {facts['init']}" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_a_set_with_names_of_its_own_trains_a_model_with_these_names(drawn_set, tmp_path):
+    path = drawn_set / "instances.json"
+    content = json.loads(path.read_text())
+    content["categories"] = [{"id": 7, "name": "yolk sac"}, {"id": 3, "name": "amnion"}]
+    content["images"] = [{**image, "annotated_category_ids": [7]} for image in content["images"]]
+    content["annotations"] = [{**annotation, "category_id": 7} for annotation in content["annotations"]]
+    path.write_text(json.dumps(content))
+
+    assert _train(drawn_set, tmp_path / "run") == 0
+
+    network, facts = load_checkpoint(tmp_path / "run" / "fetalseg-test.safetensors")
+    assert network.variant.structures == 2
+    assert facts["structures"] == ["amnion", "yolk sac"]
+    assert "yolk sac" in (tmp_path / "run" / "validation.csv").read_text()
+
+
+def test_sets_with_different_structures_are_not_trained_together(drawn_set, tmp_path, capsys):
+    other = tmp_path / "other"
+    shutil.copytree(drawn_set, other)
+    content = json.loads((other / "instances.json").read_text())
+    content["categories"] = [{"id": 1, "name": "yolk sac"}]
+    (other / "instances.json").write_text(json.dumps(content))
+
+    assert _train(drawn_set, tmp_path / "run", "--data", str(other)) == 1
+
+    error = capsys.readouterr().err
+    assert "all sets of a training must have the same structures: drawn has cranium" in error
+    assert "other has yolk sac" in error
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -91,31 +144,94 @@ def test_a_run_that_is_told_to_end_saves_its_state(data, tmp_path):
         (["--device", "abacus"], "no device 'abacus'; available: cpu"),
         (["--resume"], "nothing to resume"),
         (["--holdout", "1"], "held-out share must lie in [0, 1), got 1.0"),
+        (["--holdout", "0", "--patience", "2"], "patience needs held-out frames to validate on"),
+        (["--postprocess", "nms=best"], "unknown nms 'best'; expected one of fast, "),
+        (
+            ["--postprocess", "nim=fast"],
+            "expected NAME=VALUE of post-processing, got 'nim=fast'; known names are ",
+        ),
+        (["--postprocess", "min_score=low"], "expected a number, got 'min_score=low'"),
+        (["--postprocess", "masks=1"], "expected true or false, got 'masks=1'"),
+        (["--augment", "flip,fog"], "unknown augmentation fog; known are flip, "),
+        (["--init", "none.safetensors"], "no checkpoint at none.safetensors"),
+        (["--batch", "0"], "batch must be at least 1, got 0"),
+        (["--repeats", "2"], "--repeats splits 4:1 as the study did; leave out --holdout"),
     ],
 )
-def test_a_wrong_setting_is_one_line_and_exit_code_1(data, tmp_path, capsys, arguments, message):
-    assert _train(data, tmp_path / "run", *arguments) == 1
+def test_a_wrong_setting_is_one_line_and_nothing_is_written(drawn_set, tmp_path, capsys, arguments, message):
+    assert _train(drawn_set, tmp_path / "run", *arguments) == 1
 
     error = capsys.readouterr().err
     assert message in error
     assert len(error.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
 
 
-def test_shares_are_given_to_every_set_or_to_none(data, tmp_path, capsys):
+def test_shares_are_given_to_every_set_or_to_none(drawn_set, tmp_path, capsys):
     more = tmp_path / "more"
-    shutil.copytree(data, more)
+    shutil.copytree(drawn_set, more)
 
-    assert (
-        main(["train", "--data", f"{data}:0.5", "--data", str(more), "--out", str(tmp_path / "r"), "--steps", "1"]) == 1
-    )
+    assert _train(f"{drawn_set}:0.5", tmp_path / "run", "--data", str(more)) == 1
     assert "give a share to every set or to none" in capsys.readouterr().err
-    assert main(["train", "--data", f"{data}:0", "--out", str(tmp_path / "r"), "--steps", "1"]) == 1
+    assert _train(f"{drawn_set}:0", tmp_path / "run") == 1
     assert "share of a set must be above 0" in capsys.readouterr().err
 
 
-def test_an_inconsistent_set_never_starts_a_training(data, tmp_path, capsys):
+def _lose(data):
     (data / "images" / "3.png").unlink()
 
-    assert _train(data, tmp_path / "run") == 1
-    assert "image 3: can't read" in capsys.readouterr().err
-    assert not (tmp_path / "run" / "log.csv").exists()
+
+def _truncate(data):
+    path = data / "images" / "3.png"
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def _empty_mask(data):
+    content = json.loads((data / "instances.json").read_text())
+    content["annotations"][2]["segmentation"] = [[1, 1, 2, 1, 3, 1]]
+    (data / "instances.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [(_lose, "image 3: can't read"), (_truncate, "image 3: "), (_empty_mask, "the segmentation covers no pixel")],
+)
+def test_an_unreadable_or_inconsistent_set_never_starts_a_training(drawn_set, tmp_path, capsys, damage, message):
+    fine = tmp_path / "fine"
+    shutil.copytree(drawn_set, fine)
+    damage(drawn_set)
+
+    # The broken set comes last: nothing may be written before it was looked at.
+    assert _train(fine, tmp_path / "run", "--data", str(drawn_set)) == 1
+
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_is_a_clear_error_and_leaves_the_last_state_intact(drawn_set, tmp_path, capsys):
+    out = tmp_path / "run"
+
+    def stop_soon():
+        while not (out / "log.csv").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    killer = threading.Thread(target=stop_soon)
+    killer.start()
+    assert _train(drawn_set, out, "--steps", "100000") == 130
+    killer.join()
+    kept = {name: (out / f"{name}.safetensors").read_bytes() for name in ("state", "last")}
+    capsys.readouterr()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, before[1]))  # fits a checkpoint, not a state
+    try:
+        code = _train(drawn_set, out, "--steps", "100000", "--resume")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert code == 1
+    error = capsys.readouterr().err
+    assert f"can't write {out}/state.safetensors: File too large; the last good checkpoint is intact" in error
+    assert (out / "state.safetensors").read_bytes() == kept["state"]
+    load_checkpoint(out / "last.safetensors")
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]

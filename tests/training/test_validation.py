@@ -63,10 +63,34 @@ def test_scores_count_only_what_is_known(tiny, frames):
 
     assert scores["cranium"].box == 1
     assert scores["cranium"].centre == 1
-    assert scores["cranium"].mask == 1  # the ellipse fills 0.785 of its box
+    # In cells of 4 px the ellipse fills 68 of the 96 that its box touches: IoU 0.708, found at 0.5 and not at 0.75.
+    assert scores["cranium"].mask == 1
+    assert scores["cranium"].mask75 == 0
+    assert scores["cranium"].dice == pytest.approx(2 * 68 / (68 + 96))
     assert scores["nuchal_translucency"].box == 0
     assert scores["nuchal_translucency"].mask is None  # its truth has no mask
+    assert scores["nuchal_translucency"].dice is None
     assert "spine" not in scores
+
+
+def test_a_frame_where_nothing_is_found_has_a_dice_of_zero(tiny, frames):
+    found = frames[0].shapes[0].outline
+    network = _Fixed(tiny).says([found.min(0).tolist() + found.max(0).tolist()], [0], [0.9])
+    elsewhere = next(f for f in frames[1:] if abs(f.shapes[0].outline.min(0) - found.min(0)).max() > 4)
+
+    both = validate(network, [frames[0], elsewhere])[0]
+    nothing = validate(_Fixed(tiny).says([], [], []), frames[:2])[0]
+
+    assert both.dice < validate(network, frames[:1])[0].dice
+    assert (nothing.box, nothing.mask, nothing.mask75, nothing.dice) == (0, 0, 0, 0)
+
+
+def test_structures_are_called_by_the_names_of_their_taxonomy(tiny, frames):
+    names = [f"part {number}" for number in range(17)]
+
+    scores = validate(_Fixed(tiny).says([], [], []), frames[:1], structures=names)
+
+    assert [score.structure for score in scores] == ["part 0", "part 5"]
 
 
 def test_a_frame_where_a_structure_is_not_known_is_left_out(tiny, frames):
