@@ -80,7 +80,7 @@ def draw_console(rng: np.random.Generator, probe: Probe) -> Console:
     depth = float(rng.uniform(6, 25) if fine else rng.uniform(20, 60))
     focus = depth + float(rng.uniform(5, 35))
     # the aperture grows with the depth of the focus, so that focus over aperture stays the same
-    number = float(rng.uniform(2.4, 5.0))
+    number = float(rng.uniform(2.4, 4.7))
     return Console(
         frequency_mhz=float(rng.uniform(5, 9) if fine else rng.uniform(3, 7)),
         bandwidth=float(rng.uniform(0.22, 0.55)),
@@ -109,7 +109,7 @@ def _draw_display(rng: np.random.Generator) -> Display:
         contrast=float(rng.uniform(0.3, 1.0) if hard else rng.uniform(0.0, 0.25)),
         levels=int(rng.integers(10, 28) if coarse else 256),
         speckle_filter=float(rng.uniform(0.2, 0.9)) if filtered else 0.0,
-        sharpening=float(rng.uniform(0.0, 0.8)),
-        sharpness=float(rng.uniform(0.35, 0.7) if rng.random() < 0.35 else rng.uniform(0.7, 1.0)),
+        sharpening=float(rng.uniform(0.0, 1.0)),
+        sharpness=float(rng.uniform(0.35, 0.7) if rng.random() < 0.3 else rng.uniform(0.7, 1.0)),
         jpeg_quality=int(rng.integers(35, 96)) if lossy else None,
     )
