@@ -136,7 +136,7 @@ class CocoSet:
     Attributes:
         path: of the annotation file.
         sha256: of the annotation file.
-        description: `info.description` and licence of the file, for a model's facts.
+        description: `info.description`, url and licence of the file, for a model's facts.
         category_ids: label to the category id that the file uses.
         images: in the order of the file.
         structures: C names in label order: the seventeen of `fetalseg.anatomy` where the file's categories are among

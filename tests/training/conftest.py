@@ -43,7 +43,7 @@ def drawn_set(tmp_path):
     folder = tmp_path / "drawn"
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng(0)
-    info = {"description": "drawn", "licence": "CC0"}
+    info = {"description": "drawn", "url": "https://example.org", "licence": "CC0"}
     content = {"info": info, "categories": coco_categories(), "images": [], "annotations": []}
     for number in range(1, 13):
         x, y = (int(v) for v in rng.integers(5, 30, 2))
