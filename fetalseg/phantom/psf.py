@@ -6,6 +6,7 @@ separable Gaussian, and neighbouring zones are blended.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -98,13 +99,12 @@ class Zones:
     def _blend(self, image: Map, *, power: bool) -> Map:
         """The sum over zones of what each makes of the image, weighted by hat functions of depth."""
         result = np.zeros_like(image)
-        for (along, across), (first, last), weight in zip(
-            self._kernels, self._spans, self._weights(power), strict=True
-        ):
+        weights = self._power_weights if power else self._hats
+        for (along, across), (first, last), weight in zip(self._kernels, self._spans, weights, strict=True):
             reach = len(along) // 2
             top, bottom = max(first - reach, 0), min(last + reach, self.rows)
             blurred = cv2.sepFilter2D(image[top:bottom], cv2.CV_32F, across, along, borderType=cv2.BORDER_REFLECT_101)
-            result[first:last] += blurred[first - top : last - top] * weight
+            result[first:last] += blurred[first - top : last - top] * weight[first:last, None]
         return result
 
     @cached_property
@@ -121,33 +121,26 @@ class Zones:
         edges = np.concatenate([[0.0], self._centres, [self.rows - 1.0]])
         return [(math.floor(edges[i]), math.ceil(edges[i + 2]) + 1) for i in range(len(self.sigmas))]
 
-    def _weights(self, power: bool) -> list[Map]:
-        """Share of each zone in the rows of its span, [rows, 1]."""
-        return self._power_weights if power else self._sum_weights
+    @cached_property
+    def _hats(self) -> Map:
+        """Share of each zone in each row, [zones, R]; the shares of a row sum to 1."""
+        rows = np.arange(self.rows)
+        return np.array([np.interp(rows, self._centres, one) for one in np.eye(len(self.sigmas))], np.float32)
 
     @cached_property
-    def _sum_weights(self) -> list[Map]:
-        grid = np.arange(self.rows)
-        hats = [np.interp(grid, self._centres, row) for row in np.eye(len(self.sigmas))]
-        return [hat[a:b, None].astype(np.float32) for hat, (a, b) in zip(hats, self._spans, strict=True)]
+    def _power_weights(self) -> Map:
+        """Weight of each zone in each row, [zones, R], with which the blend of convolved white noise has unit power.
 
-    @cached_property
-    def _power_weights(self) -> list[Map]:
-        """Two zones make of the same noise two fields that are correlated, but not quite; the blend is scaled up."""
-        grid = np.arange(self.rows)
-        hats = np.array([np.interp(grid, self._centres, row) for row in np.eye(len(self.sigmas))])
+        Two zones make of the same noise two fields that are alike, but not quite, so that their blend would be too
+        weak by a little.
+        """
+        hats = self._hats
         variance = (hats**2).sum(axis=0)
-        for i in range(len(self.sigmas) - 1):
-            alike = math.prod(
-                math.sqrt(2.0 * a * b / (a * a + b * b)) for a, b in zip(*self.sigmas[i : i + 2], strict=True)
-            )
+        for i, (one, other) in enumerate(itertools.pairwise(self.sigmas)):
+            alike = math.prod(math.sqrt(2.0 * a * b / (a * a + b * b)) for a, b in zip(one, other, strict=True))
             variance += 2.0 * alike * hats[i] * hats[i + 1]
-        hats /= np.sqrt(variance)
-        energies = [math.sqrt(float((along**2).sum() * (across**2).sum())) for along, across in self._kernels]
-        return [
-            (hat[a:b, None] / energy).astype(np.float32)
-            for hat, energy, (a, b) in zip(hats, energies, self._spans, strict=True)
-        ]
+        energy = [float((along**2).sum() * (across**2).sum()) for along, across in self._kernels]
+        return np.asarray(hats / np.sqrt(variance * np.array(energy)[:, None]), np.float32)
 
 
 def _gaussian(sigma: float) -> Map:
