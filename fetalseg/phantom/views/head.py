@@ -48,7 +48,7 @@ class _Brain:
 
 def _draw_brain(examination: Examination, rng: np.random.Generator) -> _Brain:
     cuts: tuple[Cut, ...] = ("butterfly", "even", "lower")
-    cut = cuts[int(rng.choice(3, p=[0.50, 0.34, 0.16]))]
+    cut = cuts[int(rng.choice(3, p=[0.46, 0.38, 0.16]))]
     level = (-9.0 if cut != "even" else -6.0) + examination.tissue_db["brain"] + float(rng.normal(0.0, 1.5))
     fluid = float(rng.uniform(-44, -24) if cut == "butterfly" else rng.uniform(-28, -13))
     lost = int(rng.choice([-1, 0, 1], p=[0.05, 0.90, 0.05]))
@@ -104,9 +104,10 @@ def _ring(painter: Painter, examination: Examination, outer: Points, rng: np.ran
     radius = np.hypot(*(outer - centre).T)[:, None]
     ring = centre + (outer - centre) * (1 - thick / 2 / radius)
     level = float(rng.uniform(9, 23)) + examination.tissue_db["bone"]
+    uneven = float(rng.uniform(3, 8))
     # bone that the beam meets at a flat angle still scatters a little
     painter.line(ring, level - float(rng.uniform(15, 30)), thick, power=0, uneven=5, closed=True)
-    painter.line(ring, level, thick, power=float(rng.uniform(2.5, 6)), bone=0.45, uneven=4.5, closed=True)
+    painter.line(ring, level, thick, power=float(rng.uniform(2.5, 7)), bone=0.45, uneven=uneven, closed=True)
     for _ in range(int(rng.integers(0, 4))):
         at = int(rng.integers(len(ring)))
         x, y = ring[at].tolist()
@@ -116,12 +117,13 @@ def _ring(painter: Painter, examination: Examination, outer: Points, rng: np.ran
 
 def _patches(painter: Painter, a: float, b: float, brain: _Brain, rng: np.random.Generator) -> None:
     """Cortex, sulci and vessels that a thick image plane smears into bright and dark patches and short bright lines."""
-    for _ in range(int(rng.integers(4, 15))):
+    busy = float(rng.uniform(0.3, 1.0))
+    for _ in range(int(16 * busy)):
         x, y = (rng.uniform(-0.8, 0.8, size=2) * (a, b)).tolist()
         size = rng.uniform(0.06, 0.22, size=2) * b
         patch = blob(ellipse(x, y, float(size[0]) * 1.4, float(size[1]), float(rng.uniform(0, 3.1))), rng, 0.2)
-        painter.tissue(patch, brain.level + float(rng.normal(-2, 6)), texture=brain.texture, blur=0.4)
-    for _ in range(int(rng.integers(0, 6))):
+        painter.tissue(patch, brain.level + float(rng.normal(-2, 9 * busy)), texture=brain.texture, blur=0.4)
+    for _ in range(int(rng.integers(0, int(12 * busy)))):
         x, y = (rng.uniform(-0.75, 0.75, size=2) * (a, b)).tolist()
         reach = float(rng.uniform(0.1, 0.3)) * b
         line = Pose(x, y, float(rng.normal(0, 0.5))).apply(np.array([[-reach, 0.0], [0.0, 0.1 * reach], [reach, 0.0]]))
@@ -136,7 +138,7 @@ def _falx(
     tilt, bow = float(rng.normal(0.0, 0.02)), float(rng.normal(0.0, 0.25))
     x = np.linspace(-half, half, 25)
     line = np.stack([x, tilt * x + bow * (1 - (x / half) ** 2)], axis=1)
-    level = float(rng.uniform(3, 12)) + examination.tissue_db["line"]
+    level = float(rng.uniform(3, 12)) + examination.tissue_db["line"] - (2.5 if brain.cut == "even" else 0.0)
     broken, dim = rng.random() < 0.6, float(rng.uniform(4, 14))
     clear = float(rng.uniform(9, 18))
     ends = float(rng.uniform(0.0, 5.0))
