@@ -221,5 +221,5 @@ def _segmentation(written: Any) -> WrittenRle | list[list[float]] | None:
 
 def _describe(content: dict[str, Any]) -> str:
     info = content.get("info") or {}
-    parts = [str(info[key]) for key in ("description", "url", "licence", "license") if info.get(key)]
+    parts = [str(info[key]) for key in ("description", "attribution", "url", "licence", "license") if info.get(key)]
     return ", ".join(parts)
