@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +56,21 @@ def test_columns_of_different_length_are_refused() -> None:
 def test_a_crop_that_does_not_fit_its_box_is_refused() -> None:
     with pytest.raises(ValueError, match=r"crop of shape \(8, 8\) doesn't fit its crop box \[0, 0, 3, 2\]"):
         Instances(THREE.labels, THREE.scores, THREE.boxes, [THREE.crops[1]] * 3, THREE.crop_boxes, (20, 30))
+
+
+def test_names_are_those_of_the_model_and_stay_when_rows_are_chosen() -> None:
+    assert THREE.names == ["palate", "choroid_plexus", "spine"]
+    own = replace(table((1, 0.9, (0, 0, 3, 2)), (0, 0.8, (1, 1, 9, 9))), structures=("yolk sac", "cord"))
+    assert own.names == ["cord", "yolk sac"]
+    assert own[[1]].names == ["yolk sac"]
+    assert Instances.empty((20, 30), ("cord",)).structures == ("cord",)
+
+
+def test_a_label_without_a_name_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"labels must be within 0..1, got \[1, 4, 16\]"):
+        replace(THREE, structures=("yolk sac", "cord"))
+    with pytest.raises(ValueError, match=r"labels must be within 0..16, got \[-1\]"):
+        table((-1, 0.9, (0, 0, 3, 2)))
 
 
 def test_the_label_map_has_ids_with_the_smallest_mask_on_top() -> None:

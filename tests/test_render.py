@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from fetalseg.anatomy import structure
 from fetalseg.instances import Instances
 from fetalseg.render import draw
+from fetalseg.taxonomy import describe
 
 
 def found(*rows: tuple[str, tuple[int, int, int, int]], frame_shape: tuple[int, int] = (240, 320)) -> Instances:
@@ -102,6 +105,15 @@ def test_the_legend_takes_the_names_of_another_taxonomy() -> None:
     assert np.array_equal(draw(GRAY, heart, legend=False), draw(GRAY, heart, legend=False, names=names))
     with pytest.raises(ValueError, match="2 names given; expected at least 8"):
         draw(GRAY, heart, names=["a", "b"])
+
+
+def test_structures_of_another_model_have_its_titles_and_colours() -> None:
+    names = ("yolk_sac", "cord")
+    instances = replace(found(HEART), labels=np.array([1]), structures=names)
+    picture = draw(GRAY, instances, opacity=1.0, legend=False)
+    assert picture[120, 140].tolist() == list(describe(names)[1].color)
+    spelled = draw(GRAY, instances, names=["Yolk sac", "Cord"])
+    assert np.array_equal(draw(GRAY, instances), spelled)
 
 
 @pytest.mark.parametrize("frame_shape", [(16, 16), (40, 600), (600, 40), (1200, 1920)])

@@ -150,6 +150,23 @@ def test_the_terminal_shows_figures_and_what_is_missing(
     assert "Running per image evaluation" not in shown
 
 
+def test_structures_that_the_model_does_not_know_are_named_and_not_scored(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_set(tmp_path, masks=True)
+    content = json.loads(data.read_text())
+    content["categories"] = [{"id": 1, "name": "yolk sac"}, {"id": 2, "name": "cranium"}]
+    content["images"][2]["annotated_category_ids"] = [1]
+    content["annotations"][0]["category_id"] = 2
+    data.write_text(json.dumps(content))
+    metrics = evaluate(data, model, tmp_path / "out")
+    assert metrics["unknown_to_model"] == ["yolk sac"]
+    assert metrics["box"]["n"] == 1
+    assert metrics["structures"]["cranium"]["support"] == 1
+    assert "yolk sac" not in metrics["structures"]
+    assert "in the set, but unknown to the model and not scored: yolk sac" in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
