@@ -20,7 +20,7 @@ NT_MIDDLE_MM = 13.6  # from the palate to the middle of the translucency, at its
 # How often a neck frame of Hong et al., Table 3, doesn't show them, less those that the frame or the contrast loses
 _PALATE_UNSEEN = 0.01
 _NASAL_BONE_UNSEEN = 0.06
-_LINE_MM = 0.7  # what both bright lines together add to the mask
+_LINE_MM = 0.78  # what both bright lines together add to the mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +110,7 @@ def paint_nose(painter: Painter, examination: Examination, rng: np.random.Genera
     x, y = float(rng.normal(-1.1, 0.4)), float(rng.normal(-3.83, 0.33))
     skin, tip = float(rng.uniform(6, 15)) + examination.tissue_db["line"], float(rng.uniform(4, 13))
     level = float(rng.uniform(13, 21)) + examination.tissue_db["bone"]
-    turn, thick = float(rng.normal(0.0, 0.08)), float(rng.uniform(0.6, 0.85)) / scale
+    turn, thick = float(rng.normal(0.0, 0.08)), float(rng.uniform(0.66, 0.92)) / scale
     apart = float(rng.uniform(1.1, 1.7))
     painter.line(smooth([(x - 1.5, y - apart), (x, y - apart + 0.1), (x + 1.5, y - apart - 0.3)]), skin, 0.45, power=3)
     painter.line(np.array([[x + 1.7, y - 0.6], [x + 2.9, y - 0.3]]), tip, 0.6, power=2)
@@ -118,7 +118,7 @@ def paint_nose(painter: Painter, examination: Examination, rng: np.random.Genera
     shown = motion.shown(0.6)
     if not examination.nasal_bone or unseen:
         return
-    half = 0.95 * examination.sizes["nasal_bone"] / scale / 2 * shown
+    half = 0.99 * examination.sizes["nasal_bone"] / scale / 2 * shown
     curve = smooth([(-half, 0.04), (0.0, -0.04), (half, 0.04)])
     bone = painter.at(Pose(x, y, turn))
     bone.tissue(ribbon(curve * 0.9, 0.7 * thick), 1.0, blur=0.15)
