@@ -13,8 +13,10 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 
 from fetalseg.anatomy import VIEWS
-from fetalseg.data.segmentation import Extent, crossing, extent_of_rings, extent_of_runs, ring_area
+from fetalseg.data.records import Annotation
+from fetalseg.data.segmentation import Extent, crossing, extent_of_rings, extent_of_runs, ring_area, thickness
 from fetalseg.encoding import decode_runs
+from fetalseg.errors import DataError
 
 __all__ = [
     "Breach",
@@ -30,6 +32,9 @@ __all__ = [
 BOX_TOLERANCE = 1.0  # px
 # Between a box and the mask inside: tools differ in whether the last pixel counts.
 MASK_TOLERANCE = 2.0  # px
+
+# A polygon as thick as this on average covers a pixel's centre somewhere; only thinner ones are filled to see.
+_THIN = 1.5  # px
 
 _LENGTHS = ("pixel_size_mm", "crl_mm", "head_circumference_mm")
 _VIEWS = tuple(view.name for view in VIEWS)
@@ -114,12 +119,22 @@ def outline_breaches(
                 yield Breach("polygon-crossing", f"{which} crosses itself {where}")
             elif ring_area(ring) == 0:  # asked last, since the halves of a bow tie cancel
                 yield Breach("mask-empty", f"{which} has no area: its points are on one line")
+        if max(map(thickness, written)) < _THIN and _covers_nothing(written, height, width):
+            yield Breach("mask-empty", "the polygons cover no pixel's centre, expected one at least")
         extent = extent_of_rings(written)
         if min(extent[0], extent[1], width - extent[2], height - extent[3]) < -BOX_TOLERANCE:
             shown = ", ".join(f"{value:g}" for value in extent)
             yield Breach("polygon-outside", f"polygons span {shown}, which reaches outside the {width}x{height} image")
     if next(box_breaches(bbox, height, width), None) is None:
         yield from _agreement(extent, bbox)
+
+
+def _covers_nothing(rings: list[list[float]], height: int, width: int) -> bool:
+    try:
+        Annotation(0, 0, (0, 0, 0, 0), rings, crowd=False).mask(height, width)
+    except DataError:
+        return True
+    return False
 
 
 def _agreement(extent: Extent, bbox: list[float]) -> Iterator[Breach]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Extent", "crossing", "extent_of_rings", "extent_of_runs", "ring_area"]
+__all__ = ["Extent", "crossing", "extent_of_rings", "extent_of_runs", "ring_area", "thickness"]
 
 Extent = tuple[float, float, float, float]  # xyxy
 
@@ -44,6 +44,13 @@ def ring_area(ring: Sequence[float]) -> float:
     """Area inside a ring, by Gauss's formula; 0 for points on one line."""
     x, y = np.asarray(ring, np.float64).reshape(-1, 2).T
     return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+
+
+def thickness(ring: Sequence[float]) -> float:
+    """Mean thickness of what a ring surrounds: that of a long band of this area and perimeter."""
+    points = np.asarray(ring, np.float64).reshape(-1, 2)
+    perimeter = float(np.linalg.norm(np.roll(points, -1, axis=0) - points, axis=1).sum())
+    return 2 * ring_area(ring) / perimeter if perimeter else 0.0
 
 
 def crossing(ring: Sequence[float]) -> tuple[float, float] | None:

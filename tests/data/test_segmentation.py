@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fetalseg.data.segmentation import crossing, extent_of_rings, extent_of_runs, ring_area
+from fetalseg.data.segmentation import crossing, extent_of_rings, extent_of_runs, ring_area, thickness
 from fetalseg.encoding import run_lengths
 
 
@@ -48,6 +48,12 @@ def test_the_area_of_a_ring_is_that_inside():
     assert ring_area([0, 0, 4, 0, 4, 3]) == 6
     assert ring_area([0, 3, 4, 3, 4, 0, 0, 0]) == 12
     assert ring_area([0, 0, 2, 2, 5, 5]) == 0
+
+
+def test_the_thickness_of_a_band_is_its_width_and_of_a_line_nothing():
+    assert thickness([0, 0, 1000, 0, 1000, 2, 0, 2]) == pytest.approx(2, rel=0.01)
+    assert thickness([0, 0, 2, 2, 5, 5]) == 0
+    assert thickness([1, 1, 1, 1, 1, 1]) == 0
 
 
 def test_a_bow_tie_crosses_itself_in_its_middle():
