@@ -46,7 +46,7 @@ def read_coco(path: str | Path, *, images: str | Path | None = None, limit: int 
         structures, labels = _taxonomy(content["categories"])
         records = _images(content, structures, labels, folders)[:limit]
         for record in records:
-            if not record.path.is_file():
+            if not _is_file(record.path):
                 places = ", ".join(str(folder) for folder in folders)
                 raise DataError(f"image {record.id}: can't read {record.path.name}: no such file; looked in {places}")
             record.check_file()
@@ -91,7 +91,14 @@ def image_folders(path: Path, images: str | Path | None = None) -> list[Path]:
 def locate_image(file_name: str, folders: Sequence[Path]) -> Path:
     """The first of the places that has the file, or its place in the first folder."""
     paths = [folder / file_name for folder in folders]
-    return next((path for path in paths if path.is_file()), paths[0])
+    return next((path for path in paths if _is_file(path)), paths[0])
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than any file's
+        return False
 
 
 def write_subset(source: CocoSet, ids: Iterable[int], path: Path) -> None:

@@ -33,6 +33,8 @@ BOX_TOLERANCE = 1.0  # px
 # Between a box and the mask inside: tools differ in whether the last pixel counts.
 MASK_TOLERANCE = 2.0  # px
 
+_MAX_SIDE = 1 << 16  # px; what JPEG can hold
+
 # A polygon as thick as this on average covers a pixel's centre somewhere; only thinner ones are filled to see.
 _THIN = 1.5  # px
 
@@ -54,7 +56,7 @@ class Breach(NamedTuple):
 
 def size_breaches(height: Any, width: Any) -> Iterator[Breach]:
     """Of the size of an image in its record."""
-    if not (is_integer(height) and is_integer(width) and height > 0 and width > 0):
+    if not (is_integer(height) and is_integer(width) and 0 < height < _MAX_SIDE and 0 < width < _MAX_SIDE):
         yield Breach("size", f"{width}x{height} is not a size in pixels")
 
 
