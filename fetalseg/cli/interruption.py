@@ -14,6 +14,7 @@ __all__ = ["INTERRUPTED", "ends_softly"]
 INTERRUPTED = 130  # exit code
 
 _NOTICE = b"\nstopping after this step; Ctrl+C again ends at once, without saving\n"
+_SHORT_NOTICE = b"\nstopping after this step\n"
 
 
 @contextmanager
@@ -36,7 +37,7 @@ def ends_softly(stop: Callable[[], None], *, alone: bool = True) -> Iterator[Non
             if seen and alone:
                 raise KeyboardInterrupt
             if not seen:
-                os.write(2, _NOTICE)  # print isn't safe in a handler
+                os.write(2, _NOTICE if alone else _SHORT_NOTICE)  # print isn't safe in a handler
             seen = True
         stop()
 

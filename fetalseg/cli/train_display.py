@@ -82,7 +82,9 @@ def print_summary(console: Console, trainer: Trainer, ending: Ending, last: Step
         return
     why = {"budget": "finished", "patience": "no better for long enough: ended early"}[ending]
     speed = f", {last.images_per_s:.1f} images/s, {last.waiting:.1%} of the time waiting for data" if last else ""
-    console.print(f"{why} after {progress.step} steps in {_duration(progress.elapsed_s)}{speed}", soft_wrap=True)
+    console.print(
+        f"{why} after {progress.step} steps in {_duration(progress.elapsed_s)}{speed}", soft_wrap=True, highlight=False
+    )
     if progress.best >= 0:
         best = f"best, step {progress.best_step}: score {progress.best:.3f}"
         console.print(scores_table(read_scores(folder, progress.best_step), best))
@@ -95,12 +97,12 @@ def print_summary(console: Console, trainer: Trainer, ending: Ending, last: Step
         ("scores", folder.scores if folder.scores.exists() else None),
         ("curves (tensorboard --logdir)", folder.tensorboard),
     ]
-    table = Table.grid(padding=(0, 2, 0, 0))
     for what, path in rows:
         if path is not None:
-            table.add_row(what, str(path))
-    console.print(table, soft_wrap=True)
-    console.print(f"next: fetalseg export {shipped} --out {shipped.with_suffix('.onnx')}", soft_wrap=True)
+            console.print(f"{what:<32} {path}", soft_wrap=True, highlight=False)
+    console.print(
+        f"next: fetalseg export {shipped} --out {shipped.with_suffix('.onnx')}", soft_wrap=True, highlight=False
+    )
 
 
 def repeats_table(name: str, rows: Sequence[TableRow], repeats: int) -> Table:

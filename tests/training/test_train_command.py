@@ -37,7 +37,8 @@ def test_a_run_says_what_it_held_out_and_leaves_a_set_to_evaluate(drawn_set, tmp
     assert f"{len(split['train'])} frames to train on, {len(split['held_out'])} held out by patient" in printed
     assert "cranium" in printed
     assert "finished after 2 steps" in printed
-    assert str(out / "fetalseg-test.safetensors") in printed.replace("\n", "")
+    for name in ("best.safetensors", "last.safetensors", "fetalseg-test.safetensors", "log.csv", "tensorboard"):
+        assert f" {out / name}\n" in printed
 
 
 def test_a_checkpoint_says_what_it_was_trained_on_and_how_to_serve_it(drawn_set, tmp_path):
