@@ -164,3 +164,12 @@ def test_a_structure_shrinks_as_the_plane_leaves_it_and_the_rest_of_the_picture_
     assert areas[0] > areas[1] > areas[2] > 0
     left = {shape.name for shape in painted(view, index, Motion(away=1.0))[0].shapes}
     assert structure not in left
+
+
+def test_of_crossing_limbs_each_pixel_belongs_to_the_one_in_front() -> None:
+    crossing = 0
+    for index in range(25):
+        shapes = painted("extremity", index)[0].shapes
+        assert not (np.sum([shape.mask for shape in shapes], axis=0) > 1).any()
+        crossing += any(0 < shape.mask.sum() < 0.8 * shape.whole_px for shape in shapes)
+    assert crossing > 5
