@@ -83,7 +83,7 @@ def draw_console(rng: np.random.Generator, probe: Probe) -> Console:
     number = float(rng.uniform(2.4, 4.7))
     return Console(
         frequency_mhz=float(rng.uniform(5, 9) if fine else rng.uniform(3, 7)),
-        bandwidth=float(rng.uniform(0.22, 0.55)),
+        bandwidth=float(rng.uniform(0.25, 0.6)),
         radius_mm=float(rng.uniform(10, 12) if fine else rng.uniform(50, 60)),
         aperture_mm=focus / number,
         depth_mm=depth,
@@ -91,8 +91,8 @@ def draw_console(rng: np.random.Generator, probe: Probe) -> Console:
         looks=int(rng.choice([2, 3, 4], p=[0.4, 0.35, 0.25])),
         tgc_db_cm_mhz=float(rng.uniform(0.45, 0.75)),
         sliders_db=tuple(rng.normal(0.0, 1.1, size=_SLIDERS).tolist()),
-        haze_db=float(rng.uniform(-40, -22) if fine else rng.uniform(-36, -16)),
-        noise_db=float(rng.uniform(-52, -34) if fine else rng.uniform(-48, -26)),
+        haze_db=float(rng.uniform(-38, -20) if fine else rng.uniform(-33, -14)),
+        noise_db=float(rng.uniform(-48, -32) if fine else rng.uniform(-44, -24)),
         display=_draw_display(rng),
     )
 
