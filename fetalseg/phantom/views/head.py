@@ -103,11 +103,11 @@ def _ring(painter: Painter, examination: Examination, outer: Points, rng: np.ran
     centre = outer.mean(axis=0)
     radius = np.hypot(*(outer - centre).T)[:, None]
     ring = centre + (outer - centre) * (1 - thick / 2 / radius)
-    level = float(rng.uniform(9, 23)) + examination.tissue_db["bone"]
+    level = float(rng.uniform(10, 24)) + examination.tissue_db["bone"]
     uneven = float(rng.uniform(3, 8))
     # bone that the beam meets at a flat angle still scatters a little
     painter.line(ring, level - float(rng.uniform(15, 30)), thick, power=0, uneven=5, closed=True)
-    painter.line(ring, level, thick, power=float(rng.uniform(2.5, 7)), bone=0.45, uneven=uneven, closed=True)
+    painter.line(ring, level, thick, power=float(rng.uniform(2.5, 7)), bone=0.34, uneven=uneven, closed=True)
     for _ in range(int(rng.integers(0, 4))):
         at = int(rng.integers(len(ring)))
         x, y = ring[at].tolist()

@@ -76,7 +76,7 @@ def paint_palate(painter: Painter, examination: Examination, rng: np.random.Gene
     if bent > 0.85:
         knots.pop(2)
     curve = smooth(knots)
-    level = float(rng.uniform(8, 17)) + examination.tissue_db["bone"]
+    level = float(rng.uniform(13, 23)) + examination.tissue_db["bone"]
     fade = float(rng.uniform(2, 9))
     slit, jaw, lower = float(rng.uniform(-34, -14)), float(rng.uniform(5, 17)), rng.random() < 0.35
     unseen = rng.random() < _PALATE_UNSEEN
@@ -109,7 +109,7 @@ def paint_nose(painter: Painter, examination: Examination, rng: np.random.Genera
     scale = examination.sizes["ofd"] / 29.4
     x, y = float(rng.normal(-1.1, 0.4)), float(rng.normal(-3.83, 0.33))
     skin, tip = float(rng.uniform(6, 15)) + examination.tissue_db["line"], float(rng.uniform(4, 13))
-    level = float(rng.uniform(13, 21)) + examination.tissue_db["bone"]
+    level = float(rng.uniform(19, 28)) + examination.tissue_db["bone"]
     turn, thick = float(rng.normal(0.0, 0.08)), float(rng.uniform(0.66, 0.92)) / scale
     apart = float(rng.uniform(1.1, 1.7))
     painter.line(smooth([(x - 1.5, y - apart), (x, y - apart + 0.1), (x + 1.5, y - apart - 0.3)]), skin, 0.45, power=3)
@@ -121,7 +121,7 @@ def paint_nose(painter: Painter, examination: Examination, rng: np.random.Genera
     half = 0.99 * examination.sizes["nasal_bone"] / scale / 2 * shown
     curve = smooth([(-half, 0.04), (0.0, -0.04), (half, 0.04)])
     bone = painter.at(Pose(x, y, turn))
-    bone.tissue(ribbon(curve * 0.9, 0.7 * thick), 1.0, blur=0.15)
+    bone.tissue(ribbon(curve * 0.9, 0.7 * thick), level - 14, blur=0.15)
     bone.line(curve * 0.88, level + 20 * math.log10(shown), 0.55 * thick, power=4, bone=0.6, uneven=2)
     if shown > GONE:
         bone.label("nasal_bone", ribbon(curve, thick))
