@@ -115,7 +115,8 @@ def _value(text: str, word: str, like: Any) -> Any:
             raise ValueError(f"expected true or false, got {text!r}")
         return word == "true"
     try:
-        return type(like)(word)
+        # An option that is off by default is a number once it is on.
+        return float(word) if like is None else type(like)(word)
     except ValueError:
         raise ValueError(f"expected a number, got {text!r}") from None
 

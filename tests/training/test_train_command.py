@@ -45,12 +45,25 @@ def test_a_checkpoint_says_what_it_was_trained_on_and_how_to_serve_it(drawn_set,
     out = tmp_path / "run"
     words = ["--licence", "Apache-2.0", "--attribution", "Nobody et al. 2026", "--augment", "flip,grey"]
 
-    assert _train(drawn_set, out, *words, "--postprocess", "nms=greedy", "--postprocess", "min_score=0.4") == 0
+    assert (
+        _train(
+            drawn_set,
+            out,
+            *words,
+            "--postprocess",
+            "nms=greedy",
+            "--postprocess",
+            "min_score=0.4",
+            "--postprocess",
+            "box_voting=0.7",
+        )
+        == 0
+    )
 
     _, facts = load_checkpoint(out / "fetalseg-test.safetensors")
     assert facts["training_data"] == ["drawn: drawn, https://example.org, CC0", "Nobody et al. 2026"]
     assert facts["licence"] == "Apache-2.0"
-    assert facts["postprocess"] == {"nms": "greedy", "min_score": 0.4}
+    assert facts["postprocess"] == {"nms": "greedy", "min_score": 0.4, "box_voting": 0.7}
     assert facts["structures"] == list(structure_names())
     assert facts["training"]["augmentation"]["flip_horizontal"] > 0
     assert facts["training"]["augmentation"]["speckle_share"] == 0
