@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from fetalseg.model.variants import VARIANTS, AnchorShape, Variant, variant
+from fetalseg.model.yolact import Yolact
 from fetalseg.preprocess import InputRule
 
 
@@ -15,7 +16,7 @@ def test_a_variant_survives_json(name):
 
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(
-        ValueError, match=r"unknown variant 'yolo'; expected one of yolact-r50, fetalseg-s, fetalseg-test"
+        ValueError, match=r"unknown variant 'yolo'; expected one of yolact-r50, fetalseg-s, fetalseg-m, fetalseg-test"
     ):
         variant("yolo")
 
@@ -62,3 +63,11 @@ def test_a_pyramid_has_at_least_three_levels():
 def test_features_of_stride_4_need_sides_that_are_multiples_of_8():
     with pytest.raises(ValueError, match=r"multiples of 8, got \(60, 96\)"):
         replace(variant("fetalseg-test"), input=InputRule(height=60, width=96, channels=1))
+
+
+def test_every_weight_of_the_default_fits_the_medium_network():
+    shapes = [
+        {weight: tensor.shape for weight, tensor in Yolact(variant(name)).state_dict().items()}
+        for name in ("fetalseg-s", "fetalseg-m")
+    ]
+    assert shapes[0] == shapes[1]
