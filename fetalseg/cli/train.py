@@ -99,6 +99,13 @@ def _add_validation(parser: argparse.ArgumentParser) -> None:
         help="at most N a set while training, evenly picked (default: %(default)s)",
     )
     parser.add_argument(
+        "--ship",
+        choices=("best", "last"),
+        default="best",
+        help="which weights end up in RUN/VARIANT.safetensors, in half precision: the best by validation, or those of "
+        "the end, for which nothing was chosen on the held-out frames (default: %(default)s)",
+    )
+    parser.add_argument(
         "--repeats",
         type=int,
         metavar="N",

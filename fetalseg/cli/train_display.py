@@ -92,7 +92,7 @@ def print_summary(console: Console, trainer: Trainer, ending: Ending, last: Step
     rows = [
         ("best weights", folder.best),
         ("newest weights", folder.last),
-        (f"best in half precision, {shipped.stat().st_size / 1e6:.1f} MB", shipped),
+        (f"to ship, half precision, {shipped.stat().st_size / 1e6:.1f} MB", shipped),
         ("losses", folder.losses),
         ("scores", folder.scores if folder.scores.exists() else None),
         ("curves (tensorboard --logdir)", folder.tensorboard),

@@ -57,6 +57,7 @@ def train_options(args: argparse.Namespace, data: TrainingData, *, repeat: int =
         precision=args.precision,
         validations=args.validations,
         patience=args.patience,
+        ship=args.ship,
         loaders=args.loaders or max(1, usable_cores() // 4),
         device=args.device,
     )

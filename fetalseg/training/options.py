@@ -7,13 +7,14 @@ from typing import Any, Literal, get_args
 
 from fetalseg.training.schedule import Budget
 
-__all__ = ["PRECISIONS", "Precision", "TrainOptions"]
+__all__ = ["PRECISIONS", "Precision", "Shipped", "TrainOptions"]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+Shipped = Literal["best", "last"]
 
 # What may change when a run is resumed: none of it moves the curve of the losses.
-_FREE = frozenset({"save_every", "loaders", "validations", "patience", "device"})
+_FREE = frozenset({"save_every", "loaders", "validations", "patience", "device", "ship"})
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class TrainOptions:
         precision: of the network where that is safe; losses, weights and their averages stay float32. "fp16" scales
             the loss, so that small gradients survive.
         loaders: threads that make batches.
+        ship: which weights are written in half precision at the end: the best ones by validation, or the last ones, for
+            which nothing was chosen on the held-out frames.
         device: "cpu", "cuda" or "cuda:N", as PyTorch names it.
 
     Raises:
@@ -58,6 +61,7 @@ class TrainOptions:
     seed: int = 0
     precision: Precision = "bf16"
     loaders: int = 1
+    ship: Shipped = "best"
     device: str = "cpu"
 
     def __post_init__(self) -> None:

@@ -1,8 +1,8 @@
 """The folder of a run: which file is what, and what may be written where.
 
-`best.safetensors` and `last.safetensors` hold averaged weights, ready for `fetalseg export`; `VARIANT.safetensors` the
-best in half precision, to ship; `state.safetensors` what a run needs to go on; `log.csv` the losses, `validation.csv`
-the scores, `tensorboard/` both; `holdout/SET/` what was never trained on.
+`best.safetensors` and `last.safetensors` hold averaged weights, ready for `fetalseg export`; `VARIANT.safetensors` one
+of the two in half precision, to ship; `state.safetensors` what a run needs to go on; `log.csv` the losses,
+`validation.csv` the scores, `tensorboard/` both; `holdout/SET/` what was never trained on.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class RunFolder:
         return self.path / "tensorboard"
 
     def shipped(self, variant: str) -> Path:
-        """The best weights in half precision."""
+        """The best or the last weights in half precision, see `TrainOptions.ship`."""
         return self.path / f"{variant}.safetensors"
 
     def check_unused(self) -> None:

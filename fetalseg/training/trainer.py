@@ -184,7 +184,8 @@ class Trainer:
         if ending == "stopped":
             self._save()
         else:
-            network, facts = load_checkpoint(self.folder.best)
+            chosen = self.folder.best if self._options.ship == "best" else self.folder.last
+            network, facts = load_checkpoint(chosen)
             save_checkpoint(self.folder.shipped(network.variant.name), network, facts, half=True)
 
     def _ending(self) -> Ending | None:

@@ -271,3 +271,18 @@ def test_a_network_of_other_structures_is_scored_and_saved_by_their_names(traine
     assert {row.structure for row in scores[0]["drawn"]} == {"part 0", "part 5"}
     _, facts = load_checkpoint(tmp_path / "run" / "best.safetensors")
     assert facts["structures"] == list(names)
+
+
+@pytest.mark.parametrize(("ship", "steps"), [("best", 2), ("last", 4)])
+def test_the_weights_to_ship_are_the_best_or_those_of_the_end(trainer, frames, tmp_path, ship, steps):
+    run = trainer(held_out=frames[:2], budget=Budget(steps=4), validations=2, ship=ship)
+
+    def remember(scores):
+        # As if the first validation had gone better than any other can.
+        run.progress.best = 2.0
+
+    run.run(on_scores=remember)
+
+    files = [path for path in (tmp_path / "run").glob("*.safetensors") if path.stem != "state"]
+    written = {path.stem: load_checkpoint(path)[1]["training"]["steps"] for path in files}
+    assert written == {"best": 2, "last": 4, "fetalseg-test": steps}
