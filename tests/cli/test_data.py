@@ -233,3 +233,23 @@ def test_the_actions_are_listed(capsys):
     assert stopped.value.code == 0
     listed = capsys.readouterr().out
     assert all(f"    {word} " in listed for word in ("check", "stats", "split", "view", "import", "anchors"))
+
+
+def test_a_part_is_selected_by_what_the_records_say(hospital, tmp_path, capsys):
+    words = ["data", "select", str(hospital), "--where", "view=neck", "--where", "probe=probe 2", "--out"]
+
+    assert main([*words, str(tmp_path / "part")]) == 0
+
+    part = read_coco(tmp_path / "part")
+    # Frames 16 to 23 are of probe 2, every second of them a neck.
+    assert [image.id for image in part.images] == [17, 19, 21, 23]
+    assert part.images[0].pixels().shape == (64, 96)
+    assert f"wrote {tmp_path / 'part' / 'instances.json'}: 4 of 24 images" in capsys.readouterr().out
+    assert main([*words, str(tmp_path / "part")]) != 0
+    assert "exists; expected a folder without a set" in capsys.readouterr().err
+
+
+def test_a_selection_without_an_image_is_refused(hospital, tmp_path, capsys):
+    assert main(["data", "select", str(hospital), "--where", "pixel_size_mm>1", "--out", str(tmp_path / "part")]) != 0
+    assert "no image of" in capsys.readouterr().err
+    assert not (tmp_path / "part").exists()
