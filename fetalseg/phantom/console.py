@@ -49,6 +49,7 @@ class Console:
         frequency_mhz: centre frequency of the pulse.
         bandwidth: of pulse and receiver, full width at half amplitude over the centre frequency.
         radius_mm: radius of the curved probe face.
+        half_angle_deg: of the fan, from its middle beam to the outermost.
         aperture_mm: width of the part of the probe that forms a beam.
         depth_mm: of the upper edge of a zoomed frame below the probe's face.
         focus_mm: depth of the focus below the probe's face.
@@ -63,6 +64,7 @@ class Console:
     frequency_mhz: float
     bandwidth: float
     radius_mm: float
+    half_angle_deg: float
     aperture_mm: float
     depth_mm: float
     focus_mm: float
@@ -85,6 +87,7 @@ def draw_console(rng: np.random.Generator, probe: Probe) -> Console:
         frequency_mhz=float(rng.uniform(5, 9) if fine else rng.uniform(3, 7)),
         bandwidth=float(rng.uniform(0.25, 0.6)),
         radius_mm=float(rng.uniform(10, 12) if fine else rng.uniform(50, 60)),
+        half_angle_deg=float(rng.uniform(55, 75) if fine else rng.uniform(30, 37)),
         aperture_mm=focus / number,
         depth_mm=depth,
         focus_mm=focus,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fetalseg.phantom.console import Console, Probe, draw_console
+from fetalseg.phantom.lie import Lie, draw_lie
 
 __all__ = ["CRL_MM", "Examination", "Sizes", "draw_examination", "sizes_at"]
 
@@ -48,6 +49,7 @@ _TABLE: dict[str, tuple[float, float, float, float, float]] = {
     "skull": (1.0, 1.1, 1.2, 1.3, 1.4),
 }
 _EXAMINATION_SPREAD = 0.06
+_FILLED = 0.57  # share of belly frames that show a stomach in Hong et al., Table 3
 _TISSUE_SPREAD_DB = {"brain": 2.0, "bone": 3.0, "plexus": 1.8, "wall": 1.8, "organ": 1.8, "line": 2.0}
 
 
@@ -65,9 +67,9 @@ class Examination:
         sizes: sizes of this fetus.
         console: settings of the scanner.
         nasal_bone: whether it is ossified; absent in about 5 % of fetuses.
+        stomach: whether it is filled; an empty one isn't seen.
         tissue_db: shift of the level of each kind of tissue in this examination, by name.
-        aim: where in the frame the operator keeps the structure of interest, (x, y) from the middle as shares of the
-            frame's width and height.
+        lie: how the fetus lies, and where the operator keeps it in the frame.
     """
 
     crl_mm: float
@@ -75,8 +77,9 @@ class Examination:
     sizes: Sizes
     console: Console
     nasal_bone: bool
+    stomach: bool
     tissue_db: dict[str, float]
-    aim: tuple[float, float] = (0.0, 0.0)
+    lie: Lie
 
 
 def sizes_at(crl_mm: float) -> Sizes:
@@ -105,6 +108,7 @@ def draw_examination(rng: np.random.Generator) -> Examination:
         sizes=sizes,
         console=draw_console(rng, probe),
         nasal_bone=bool(rng.random() >= 0.05),
+        stomach=bool(rng.random() < _FILLED),
         tissue_db={name: float(rng.normal(0.0, spread)) for name, spread in _TISSUE_SPREAD_DB.items()},
-        aim=(float(rng.uniform(-0.1, 0.1)), float(rng.uniform(-0.06, 0.08))),
+        lie=draw_lie(rng),
     )

@@ -132,8 +132,8 @@ def draw_sector(rng: np.random.Generator, examination: Examination, height: int,
         width_mm: what the frame's width should be in mm.
     """
     console = examination.console
-    fine, face, aim = examination.probe == "transvaginal", console.radius_mm, examination.aim
-    half = math.radians(float(rng.uniform(55, 75) if fine else rng.uniform(30, 37)))
+    face, aim = console.radius_mm, examination.lie.aim
+    half = math.radians(console.half_angle_deg)
     kind = rng.choice(["zoomed", "top", "whole"], p=[0.7, 0.2, 0.1])
     if kind == "whole":
         width_mm *= float(rng.uniform(1.2, 1.6))

@@ -19,6 +19,7 @@ PLAIN_CONSOLE = Console(
     frequency_mhz=6.0,
     bandwidth=0.4,
     radius_mm=50.0,
+    half_angle_deg=35.0,
     aperture_mm=20.0,
     depth_mm=20.0,
     focus_mm=40.0,

@@ -4,7 +4,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from fetalseg.anatomy import structure
 from fetalseg.phantom import PhantomFrame, cine
+from fetalseg.phantom.cine import examined
 
 SMALL = {"height": 112, "width": 160}
 
@@ -82,6 +84,16 @@ def test_each_structure_keeps_its_number_through_the_cine_and_no_two_share_one()
         for track, name in zip(frame.track_ids, frame.names, strict=True):
             assert names.setdefault(track, name) == name
     assert len(names) >= 10
+
+
+def test_a_limb_keeps_its_number_over_all_visits_of_a_cine() -> None:
+    frames = cine(frames=6, seed=2, fps=1, views=("extremity",), view_seconds=1, **SMALL)
+    near = examined(2).lie.near
+    shown = [frame for frame in frames if frame.names]
+    assert len(shown) >= 5
+    for frame in shown:
+        expected = {2 * structure(name).label + near + 1 for name in frame.names}
+        assert expected & set(frame.track_ids)
 
 
 def test_the_left_and_the_right_plexus_are_not_exchanged() -> None:

@@ -21,13 +21,21 @@ def test_the_same_seed_draws_the_same_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("probe", "frequency", "radius", "depth"),
-    [("transabdominal", (3, 7), (50, 60), (20, 60)), ("transvaginal", (5, 9), (10, 12), (6, 25))],
+    ("probe", "frequency", "radius", "half_angle", "depth"),
+    [
+        ("transabdominal", (3, 7), (50, 60), (30, 37), (20, 60)),
+        ("transvaginal", (5, 9), (10, 12), (55, 75), (6, 25)),
+    ],
 )
 def test_both_probes_have_their_own_frequency_curve_and_depth(
-    probe: str, frequency: tuple[float, float], radius: tuple[float, float], depth: tuple[float, float]
+    probe: str,
+    frequency: tuple[float, float],
+    radius: tuple[float, float],
+    half_angle: tuple[float, float],
+    depth: tuple[float, float],
 ) -> None:
-    for name, (low, high) in (("frequency_mhz", frequency), ("radius_mm", radius), ("depth_mm", depth)):
+    ranges = {"frequency_mhz": frequency, "radius_mm": radius, "half_angle_deg": half_angle, "depth_mm": depth}
+    for name, (low, high) in ranges.items():
         drawn = range_of(DRAWN[probe], name)
         assert low <= drawn[0] < drawn[1] <= high
         assert drawn[1] - drawn[0] > 0.8 * (high - low)  # the whole range is used

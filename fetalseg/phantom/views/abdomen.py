@@ -14,9 +14,6 @@ from fetalseg.phantom.views.trunk import place_trunk, ribs, vertebra
 
 __all__ = ["field_mm", "paint"]
 
-# An empty stomach isn't seen; chosen so that 57 % of the frames show one, as in Hong et al., Table 3.
-_FILLED = 0.57
-
 
 def field_mm(examination: Examination, rng: np.random.Generator) -> float:
     """The belly takes 28 to 62 % of the frame's width."""
@@ -24,7 +21,7 @@ def field_mm(examination: Examination, rng: np.random.Generator) -> float:
 
 
 def paint(scene: Scene, examination: Examination, rng: np.random.Generator, motion: Motion) -> None:
-    """Draws the belly near the middle of the frame at any angle."""
+    """Draws the belly near the middle of the frame as the fetus lies."""
     painter, skin, (a, b) = place_trunk(scene, examination, "abdominal_circumference", rng, motion, widest=1.10)
     if rng.random() < 0.5:
         _cord(painter, b, examination, rng)
@@ -47,7 +44,7 @@ def paint(scene: Scene, examination: Examination, rng: np.random.Generator, moti
         painter.tissue(ellipse(side * 0.34 * a, 0.52 * b, 0.5, 0.3), -25.0, blur=0.2)
     if rng.random() < 0.85:
         _vein(painter, a, b, rng)
-    if rng.random() < _FILLED:
+    if examination.stomach:
         _stomach(painter, examination, a, b, rng, motion)
     painter.label("abdominal_circumference", skin)
 

@@ -74,9 +74,13 @@ def field_mm(examination: Examination, rng: np.random.Generator) -> float:
 
 
 def paint(scene: Scene, examination: Examination, rng: np.random.Generator, motion: Motion) -> None:
-    """Draws one or two limbs, with a piece of the trunk where a limb begins at its root."""
+    """Draws one or two limbs, with a piece of the trunk where a limb begins at its root.
+
+    The limb in the middle is the near one of its pair, the same in the whole examination. Limbs move freely, so their
+    direction and posture belong to the frame.
+    """
     width, height = scene.sector.size_mm
-    plan = draw_plan(rng)
+    plan, near = draw_plan(rng), examination.lie.near
     first = _moved(plan.limbs[0], motion)
     pose = _placed(scene, plan.limbs[0], examination.sizes, rng)
     around = np.array([[0.0, 0.0], [width, height]]) * float(rng.uniform(0.75, 1.1))
@@ -91,8 +95,8 @@ def paint(scene: Scene, examination: Examination, rng: np.random.Generator, moti
     if len(plan.limbs) > 1:
         other = _moved(plan.limbs[1], motion)
         beside = _beside(plan, examination.sizes, rng, (width, height))
-        paint_limb(painter.at(beside), other, examination, rng, side=1 if plan.pair else 0)
-    paint_limb(painter, first, examination, rng, side=0)
+        paint_limb(painter.at(beside), other, examination, rng, side=1 - near if plan.pair else near)
+    paint_limb(painter, first, examination, rng, side=near)
 
 
 def _moved(limb: Limb, motion: Motion) -> Limb:

@@ -56,11 +56,10 @@ def _draw_brain(examination: Examination, rng: np.random.Generator) -> _Brain:
 
 
 def paint(scene: Scene, examination: Examination, rng: np.random.Generator, motion: Motion) -> None:
-    """Draws the head near the middle of the frame at any angle."""
+    """Draws the head near the middle of the frame as the fetus lies."""
     sizes = examination.sizes
     x, y = scene.sector.wander(rng)
-    turn = float(rng.uniform(-math.pi, math.pi)) if rng.random() < 0.5 else float(rng.normal(0.0, 0.4))
-    mirror = bool(rng.random() < 0.5)
+    turn, mirror = examination.lie.head(rng)
     shown = motion.shown(1.5)
     pose = Pose(x + motion.x_mm, y + motion.y_mm, turn + motion.turn, shown, mirror)
     a, b = sizes["ofd"] / 2, sizes["bpd"] / 2
@@ -181,7 +180,7 @@ def _ventricles(
 def _plexus(
     painter: Painter, examination: Examination, b: float, number: int, rng: np.random.Generator, motion: Motion
 ) -> None:
-    """A teardrop, wide end behind, lobed and grainy; it fills most of the ventricle."""
+    """A teardrop, wide end behind, lobed and grainy; it fills most of the ventricle. Number 0 is the left one."""
     side = 2 * number - 1
     length = examination.sizes["plexus"] * float(rng.uniform(0.88, 1.25))
     width = min(examination.sizes["plexus_width"] * float(rng.uniform(0.9, 1.5)), 0.78 * b)
@@ -232,4 +231,4 @@ def _hand_near(painter: Painter, examination: Examination, rng: np.random.Genera
     angle = float(rng.uniform(-math.pi, math.pi))
     away = a + float(rng.uniform(1.0, 3.0))
     pose = Pose(away * math.cos(angle), away * 0.9 * math.sin(angle), angle + float(rng.uniform(0.9, 1.5)))
-    paint_limb(painter.at(pose), limb, examination, rng)
+    paint_limb(painter.at(pose), limb, examination, rng, side=int(pose.y > 0))

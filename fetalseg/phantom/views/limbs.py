@@ -72,7 +72,7 @@ def paint_limb(
         examination: sizes and levels.
         rng: source of the irregularities.
         labelled: whether the segments get masks; else they are only noted as seen.
-        side: which limb of the pair, 0 or 1.
+        side: which limb of the pair, 0 the left and 1 the right.
     """
     level = float(rng.uniform(-7, -1)) + examination.tissue_db["organ"]
     poses = list(zip(limb.segments, joints(limb, examination.sizes), strict=False))

@@ -8,7 +8,6 @@ the back and 1.1 mm towards the chest.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -44,7 +43,7 @@ def paint(scene: Scene, examination: Examination, rng: np.random.Generator, moti
     _womb(scene, painter, rng, body, band.skin)
     for side, chance in ((0, 0.4), (1, 0.3)):
         if rng.random() < chance:
-            _arm(painter, examination, rng, motion, side)
+            _arm(painter, examination, rng, motion, side ^ examination.lie.near)
     level = -5.0 + examination.tissue_db["wall"]
     _body(painter, examination, rng, body, level)
     _brain(painter, examination, rng)
@@ -69,14 +68,15 @@ def _place(scene: Scene, examination: Examination, rng: np.random.Generator, mot
     """
     width, height = scene.sector.size_mm
     scale = _scale(examination)
-    kind = rng.random()
-    turn = float(rng.normal(0.0, 0.03) if rng.random() < 0.84 else rng.uniform(-0.42, 0.42))
-    x, y = float(rng.normal(0.48, 0.09)), float(rng.normal(0.375, 0.045))
-    if kind < 0.10:
-        turn, y = turn + math.pi, 1.0 - y
-    elif kind < 0.15:
-        turn, y = turn + float(rng.choice([-1.0, 1.0])) * float(rng.uniform(0.9, 1.57)), 0.5
-    mirror = bool(rng.random() < 0.5)
+    lie = examination.lie
+    turn, mirror = lie.profile(rng)
+    # the middle and the spread of real frames; most of it differs between examinations
+    x = 0.48 + 1.47 * lie.aim[0] + float(rng.normal(0.0, 0.03))
+    y = 0.365 + lie.aim[1] + float(rng.normal(0.0, 0.02))
+    if lie.facing == "down":
+        y = 1.0 - y
+    elif lie.facing == "upright":
+        y = 0.5
     top = scene.sector.apex[1] + scene.sector.radius_mm[0]
     if top > 0:  # a frame with the probe's face: everything lies between it and the lower edge
         x, y = 0.5 + 0.5 * (x - 0.5), (top + y * (height - top)) / height
@@ -84,9 +84,9 @@ def _place(scene: Scene, examination: Examination, rng: np.random.Generator, mot
     bottom = min(height, scene.sector.apex[1] + scene.sector.radius_mm[1])
     back = (NT_MIDDLE_MM + 1.5) * scale + examination.sizes["nt"] / 2 + 0.5
     y_mm = y * height
-    if kind < 0.10:
+    if lie.facing == "down":
         y_mm = max(y_mm, max(top, 0.0) + back)
-    elif kind > 0.15:
+    elif lie.facing == "up":
         y_mm = min(y_mm, bottom - back)
     shown = 0.5 + 0.5 * motion.shown(1.2)
     return Pose(x * width + motion.x_mm, y_mm + motion.y_mm, turn + motion.turn, scale * shown, mirror)

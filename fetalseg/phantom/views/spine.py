@@ -29,11 +29,8 @@ def paint(scene: Scene, examination: Examination, rng: np.random.Generator, moti
     """Draws the fetus along the frame, head left or right, back up or down (sagittal) or seen from behind."""
     x, y = scene.sector.wander(rng)
     sagittal = bool(rng.random() < 0.72)
-    turn = float(rng.normal(0.0, 0.25))
-    if sagittal and rng.random() < 0.4:
-        turn += math.pi
+    turn, mirror = examination.lie.back(rng, from_behind=not sagittal)
     scale = examination.crl_mm
-    mirror = bool(rng.random() < 0.5)
     shown = 0.5 + 0.5 * motion.shown(1.2)
     curl = float(rng.uniform(0.0, 0.9)) if sagittal else float(rng.normal(0.0, 0.25))
     head, trunk = _profile(scale, rng) if sagittal else _from_behind(scale, rng)
@@ -46,7 +43,7 @@ def paint(scene: Scene, examination: Examination, rng: np.random.Generator, moti
         _limbs(painter, examination, rng, motion, body, sagittal)
     _masses(painter, examination, rng, body)
     if sagittal:
-        _organs(painter, rng, body)
+        _organs(painter, examination, rng, body)
         _row_from_the_side(painter, examination, rng, body)
     else:
         _rows_from_behind(painter, examination, rng, body)
@@ -128,7 +125,7 @@ def _masses(painter: Painter, examination: Examination, rng: np.random.Generator
     painter.line(skull, bone, 0.8, power=5, bone=0.6, uneven=4, closed=True)
 
 
-def _organs(painter: Painter, rng: np.random.Generator, body: _Body) -> None:
+def _organs(painter: Painter, examination: Examination, rng: np.random.Generator, body: _Body) -> None:
     scale = body.scale
     (x, y), (u, v), (s, t), (bx, by) = body.place(
         np.array([[-0.02, 0.0], [0.14, -0.05], [0.15, 0.0], [0.36, 0.0]])
@@ -139,7 +136,8 @@ def _organs(painter: Painter, rng: np.random.Generator, body: _Body) -> None:
         painter.tissue(blob(ellipse(x, y, 0.055 * scale, 0.045 * scale), rng, 0.1), -18.0, loss=BLOOD, blur=0.4)
         painter.see("heart")
     painter.tissue(blob(ellipse(u, v, 0.09 * scale, 0.06 * scale), rng, 0.1), float(rng.uniform(-4, 0)), blur=0.5)
-    if rng.random() < 0.5:
+    in_plane = rng.random() < 0.88
+    if examination.stomach and in_plane:
         painter.tissue(ellipse(s, t, 2.2, 1.5), -45.0, loss=FLUID, blur=0.15)
         painter.see("stomach")
     if rng.random() < 0.3:

@@ -21,7 +21,7 @@ def field_mm(examination: Examination, rng: np.random.Generator) -> float:
 
 
 def paint(scene: Scene, examination: Examination, rng: np.random.Generator, motion: Motion) -> None:
-    """Draws the chest near the middle of the frame at any angle."""
+    """Draws the chest near the middle of the frame as the fetus lies."""
     painter, skin, (a, b) = place_trunk(scene, examination, "thoracic_circumference", rng, motion, widest=1.08)
     painter.hide(skin)
     painter.tissue(skin, -4.0 + examination.tissue_db["wall"], loss=MUSCLE, texture=3.0, blur=0.12)

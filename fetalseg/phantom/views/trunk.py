@@ -19,7 +19,7 @@ __all__ = ["body_wall", "limb_beside", "place_trunk", "ribs", "vertebra"]
 def place_trunk(
     scene: Scene, examination: Examination, size: str, rng: np.random.Generator, motion: Motion, *, widest: float
 ) -> tuple[Painter, Points, tuple[float, float]]:
-    """Lays an axial cut near the middle of the frame at any angle, with its surroundings and sometimes a limb.
+    """Lays an axial cut near the middle of the frame as the fetus lies, with its surroundings and sometimes a limb.
 
     Args:
         scene: to draw in.
@@ -36,7 +36,7 @@ def place_trunk(
     wide = float(rng.uniform(0.96, widest))
     a, b = diameter / 2 * wide, diameter / 2 / wide
     x, y = scene.sector.wander(rng)
-    turn, mirror = float(rng.uniform(-math.pi, math.pi)), bool(rng.random() < 0.5)
+    turn, mirror = examination.lie.trunk(rng)
     shown = motion.shown(1.5)
     pose = Pose(x + motion.x_mm, y + motion.y_mm, turn + motion.turn, shown, mirror)
     skin = blob(body_wall(a, b), rng, 0.012)
@@ -100,11 +100,11 @@ def vertebra(painter: Painter, y: float, size: float, examination: Examination, 
 def limb_beside(
     painter: Painter, a: float, b: float, examination: Examination, rng: np.random.Generator, motion: Motion
 ) -> None:
-    """A piece of an arm or a leg in the fluid beside the trunk."""
+    """A piece of an arm or a leg in the fluid beside the trunk, left (negative x) or right."""
     chain = ARM if rng.random() < 0.55 else LEG
     start = int(rng.integers(0, 3))
     names = chain[start : start + int(rng.integers(1, 3))]
     angle = float(rng.uniform(-math.pi, 0.0))
     pose = Pose((a + 4.0) * math.cos(angle), (b + 4.0) * math.sin(angle), angle + float(rng.uniform(0.8, 2.2)))
     turns = tuple(float(rng.normal(0.0, 0.6)) + motion.swing for _ in names)
-    paint_limb(painter.at(pose), Limb(names, turns), examination, rng)
+    paint_limb(painter.at(pose), Limb(names, turns), examination, rng, side=int(pose.x > 0))
