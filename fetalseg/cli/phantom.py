@@ -18,7 +18,7 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
     views = ", ".join([*(v.name for v in VIEWS), f"{NO_VIEW} (no fetus)"])
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for instances.json and images/")
+    parser.add_argument("--out", required=True, metavar="DIR", help="new folder for instances.json and images/")
     parser.add_argument("--frames", type=int, required=True, metavar="N", help="how many frames")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="same seed, same bytes (default 0)")
     parser.add_argument("--size", type=_size, default=(640, 432), metavar="WxH", help="frame size (default 640x432)")

@@ -1,9 +1,13 @@
-"""Writes synthetic frames as a COCO data set."""
+"""Writes synthetic frames as a COCO data set.
+
+A folder holds one set, whole: a folder with another one is refused, and a run that fails takes its files away again.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +74,8 @@ def write_dataset(
     """Writes `instances.json` and `images/*.png`; the same arguments give the same bytes.
 
     Args:
-        out_dir: made if it doesn't exist.
-        frames: how many.
+        out_dir: made if it doesn't exist; must not hold a data set already.
+        frames: how many; frame n is the same in a set of any length.
         seed: 0 or more; other seeds give other patients.
         size: (width, height) of the frames, px.
         views: the views to draw, `NO_VIEW` among them; None for stills in the shares of `VIEW_SHARES`, and for a cine
@@ -84,28 +88,55 @@ def write_dataset(
 
     Raises:
         ValueError: fewer than 1 frame, a negative seed, a size outside of 64..4096 px, or an unknown view.
-        DataError: `out_dir` is a file or can't be written.
+        DataError: `out_dir` holds a data set, is a file or can't be written, or the disk is full. What was written is
+            gone then.
     """
     _check(frames, seed, size, views)
     folder = Path(out_dir)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     try:
-        (folder / "images").mkdir(parents=True, exist_ok=True)
-        for index, (frame, examination, patient) in enumerate(_made(frames, seed, size, views, moving)):
-            file_name = f"phantom_{seed}_{index:06d}.png"
-            (folder / "images" / file_name).write_bytes(cv2.imencode(".png", frame.pixels)[1].tobytes())
-            images.append(_image_record(index + 1, file_name, frame, examination, patient))
-            annotations.extend(_annotation_records(frame, index + 1, len(annotations) + 1, moving=moving))
-            if on_frame is not None:
-                on_frame()
-        info = {"description": "Synthetic first-trimester frames with exact masks", "seed": seed}
-        document = {"info": info, "categories": coco_categories(), "images": images, "annotations": annotations}
-        path = folder / "instances.json"
-        path.write_text(json.dumps(document), encoding="utf-8")
+        with _whole_or_nothing(folder) as write:
+            for index, (frame, examination, patient) in enumerate(_made(frames, seed, size, views, moving)):
+                file_name = f"phantom_{seed}_{index:06d}.png"
+                write(f"images/{file_name}", cv2.imencode(".png", frame.pixels)[1].tobytes())
+                images.append(_image_record(index + 1, file_name, frame, examination, patient))
+                annotations.extend(_annotation_records(frame, index + 1, len(annotations) + 1, moving=moving))
+                if on_frame is not None:
+                    on_frame()
+            info = {"description": "Synthetic first-trimester frames with exact masks", "seed": seed}
+            document = {"info": info, "categories": coco_categories(), "images": images, "annotations": annotations}
+            write("instances.json", json.dumps(document).encode())
     except OSError as error:
         raise DataError(f"can't write to {error.filename or folder}: {error.strerror}") from error
-    return path
+    return folder / "instances.json"
+
+
+@contextmanager
+def _whole_or_nothing(folder: Path) -> Iterator[Callable[[str, bytes], None]]:
+    """A function that writes files into a folder without a data set; a failure or Ctrl+C removes them again.
+
+    Raises:
+        DataError: the folder holds a data set, or the images of an unfinished one.
+    """
+    pictures = folder / "images"
+    if (folder / "instances.json").exists() or (pictures.is_dir() and any(pictures.iterdir())):
+        raise DataError(f"{folder} holds a data set; choose another folder, or delete instances.json and images/")
+    pictures.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+
+    def write(name: str, data: bytes) -> None:
+        written.append(folder / name)
+        written[-1].write_bytes(data)
+
+    try:
+        yield write
+    except BaseException:
+        for path in written:
+            path.unlink(missing_ok=True)
+        with suppress(OSError):  # what made the writing fail may hold here too
+            pictures.rmdir()
+        raise
 
 
 def _made(

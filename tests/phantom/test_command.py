@@ -41,6 +41,15 @@ def test_a_file_in_the_place_of_the_folder_ends_with_a_clear_message(
     assert f"can't write to {taken}" in capsys.readouterr().err
 
 
+def test_a_second_set_in_the_same_folder_ends_with_a_clear_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["phantom", "--out", str(tmp_path), "--frames", "1", "--size", "96x64", "--cine"]
+    assert main(arguments) == 0
+    assert main(arguments) == 1
+    assert f"{tmp_path} holds a data set; choose another folder" in capsys.readouterr().err
+
+
 def test_a_size_that_is_no_size_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["phantom", "--out", "x", "--frames", "1", "--size", "big"])

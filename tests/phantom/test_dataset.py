@@ -1,4 +1,7 @@
 import json
+import os
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +35,33 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
     assert read(tmp_path / "a")["annotations"] != read(tmp_path / "c")["annotations"]
 
 
-def test_a_longer_data_set_begins_with_the_frames_of_a_shorter_one(tmp_path: Path) -> None:
-    write_dataset(tmp_path / "short", frames=2, seed=5, size=SIZE)
-    write_dataset(tmp_path / "long", frames=4, seed=5, size=SIZE)
-    assert read(tmp_path / "long")["images"][:2] == read(tmp_path / "short")["images"]
+@pytest.mark.parametrize("moving", [False, True])
+def test_a_longer_data_set_begins_with_the_bytes_of_a_shorter_one(tmp_path: Path, moving: bool) -> None:
+    for name, frames in (("short", 2), ("long", 8)):
+        write_dataset(tmp_path / name, frames=frames, seed=5, size=SIZE, moving=moving)
+    short, long = read(tmp_path / "short"), read(tmp_path / "long")
+    assert long["images"][:2] == short["images"]
+    assert long["annotations"][: len(short["annotations"])] == short["annotations"]
+    pictures = {name: data for name, data in files(tmp_path / "short").items() if name.endswith(".png")}
+    assert len(pictures) == 2
+    assert pictures.items() <= files(tmp_path / "long").items()
+
+
+def test_a_frame_is_the_same_in_whatever_order_frames_are_made() -> None:
+    late_first = [still(index, 5, height=SIZE[1], width=SIZE[0])[0] for index in (900, 1)]
+    early_first = [still(index, 5, height=SIZE[1], width=SIZE[0])[0] for index in (1, 900)]
+    for one, other in zip(late_first, reversed(early_first), strict=True):
+        np.testing.assert_array_equal(one.pixels, other.pixels)
+        np.testing.assert_array_equal(one.masks, other.masks)
+
+
+def test_all_frames_of_a_patient_are_of_one_examination() -> None:
+    made = [still(index, 4, height=64, width=96) for index in range(2 * FRAMES_PER_PATIENT)]
+    for patient in (0, 1):
+        part = made[patient * FRAMES_PER_PATIENT : (patient + 1) * FRAMES_PER_PATIENT]
+        assert all(examination == part[0][1] for _, examination, _ in part)
+        assert len({name for _, _, name in part}) == 1
+    assert made[0][1] != made[-1][1]
 
 
 def test_records_say_what_is_known_of_each_image(tmp_path: Path) -> None:
@@ -85,9 +111,11 @@ def test_only_the_asked_views_are_drawn(tmp_path: Path) -> None:
     assert {image["view"] for image in read(tmp_path)["images"]} == {"neck", "spine"}
 
 
-def test_a_cine_is_written_as_one_patient(tmp_path: Path) -> None:
-    write_dataset(tmp_path, frames=3, seed=2, size=SIZE, moving=True)
-    document = read(tmp_path)
+def test_a_cine_is_written_as_one_patient_and_with_the_same_bytes_each_time(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_dataset(tmp_path / name, frames=3, seed=2, size=SIZE, moving=True)
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+    document = read(tmp_path / "a")
     images = document["images"]
     assert {image["patient"] for image in images} == {"phantom-2-cine"}
     assert {image["view"] for image in images} == {"head"}
@@ -133,6 +161,68 @@ def test_bad_arguments_are_refused_before_anything_is_written(
     with pytest.raises(ValueError, match=message):
         write_dataset(tmp_path / "out", **arguments)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_holds_a_set_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    write_dataset(tmp_path, frames=1, seed=1, size=SIZE)
+    before = files(tmp_path)
+    for seed in (1, 2):
+        with pytest.raises(DataError, match=r"holds a data set; choose another folder, or delete instances\.json"):
+            write_dataset(tmp_path, frames=1, seed=seed, size=SIZE)
+    assert files(tmp_path) == before
+
+
+def test_images_of_an_unfinished_set_are_not_mixed_with_others(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "someone.png").write_bytes(b"theirs")
+    with pytest.raises(DataError, match="holds a data set"):
+        write_dataset(tmp_path, frames=1, seed=1, size=SIZE)
+    assert files(tmp_path) == {"images/someone.png": b"theirs"}
+
+
+def test_an_empty_folder_and_one_with_other_files_are_written_to(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "notes.txt").write_text("mine")
+    write_dataset(tmp_path, frames=1, seed=1, size=SIZE)
+    assert len(files(tmp_path)) == 3
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may grow beyond 5 kB: what a full disk does, without one."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_a_data_error_and_leaves_nothing_behind(tmp_path: Path, small_files: None) -> None:
+    with pytest.raises(DataError, match=r"can't write to .*set: File too large"):
+        write_dataset(tmp_path / "set", frames=3, seed=1, size=(320, 240))
+    assert files(tmp_path) == {}
+
+
+def test_an_interrupted_run_takes_its_files_away(tmp_path: Path) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(tmp_path, frames=3, seed=1, size=SIZE, on_frame=stop)
+    assert list(tmp_path.iterdir()) == []
+    write_dataset(tmp_path, frames=1, seed=1, size=SIZE)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to every folder")
+def test_a_folder_without_the_right_to_write_is_a_data_error(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(DataError, match=r"can't write to .*set.*: Permission denied"):
+        write_dataset(tmp_path / "set", frames=1, seed=1, size=SIZE)
+
+
+def test_a_folder_below_a_file_is_a_data_error(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(DataError, match=r"can't write to .*: Not a directory"):
+        write_dataset(tmp_path / "taken" / "set", frames=1, seed=1, size=SIZE)
 
 
 def test_a_file_in_the_place_of_the_folder_is_a_data_error(tmp_path: Path) -> None:
