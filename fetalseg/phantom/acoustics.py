@@ -1,7 +1,8 @@
 """From maps of tissue to a picture, by the convolution model in the probe's own geometry of beams.
 
-Scatterers times echo level, less what is lost on the way, are convolved with the point-spread function of each depth;
-mirror-like borders add echoes in phase. Noise, log compression, the console's filters and scan conversion follow.
+Scatterers times echo level, less what is lost on the way, are convolved with the point-spread function of each depth
+(Bamber and Dickinson, Ultrasonic B-scanning: a computer simulation, Phys. Med. Biol. 25:463, 1980); mirror-like borders
+add echoes in phase. Noise, log compression, the console's filters and scan conversion follow.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 
 from fetalseg.phantom.attenuation import above_frame_db, received_db, sliders_db
 from fetalseg.phantom.console import Console
-from fetalseg.phantom.display import compress, filter_speckle, shown, stored
+from fetalseg.phantom.display import compress, filter_speckle, shown
 from fetalseg.phantom.psf import Zones
 from fetalseg.phantom.scanner import Map, Sector
 from fetalseg.phantom.scene import Scene
@@ -25,6 +26,7 @@ _COARSENESS = (0.9, 1.8)  # how far the tissue's unevenness differs between plan
 _LOBES = 0.012  # amplitude of the side lobes, over a ninth of the fan
 _NEPER_PER_DB = np.float32(math.log(10.0) / 20.0)
 _NOISE_RISE_DB_CM_MHZ = 0.2  # what the time gain control adds to the noise, less what the receiver's filter takes
+_NOISE_RISE_DB = 40.0  # at most: an amplifier ends there
 
 
 def scan(scene: Scene, console: Console, speckle: Speckle, noise: np.random.Generator, uneven: Map) -> tuple[Map, Map]:
@@ -38,7 +40,7 @@ def scan(scene: Scene, console: Console, speckle: Speckle, noise: np.random.Gene
         uneven: the tissue's own unevenness [H, W], of unit variance; see `unevenness`.
 
     Returns:
-        Grey 0..255 [H, W], 0 outside of the sector; mean level of the echo in dB [H, W].
+        Grey 0..255 [H, W] as on the console's screen, 0 outside of the sector; mean level of the echo in dB [H, W].
     """
     sector = scene.sector
     radius, angle = sector.beam_grid
@@ -54,10 +56,9 @@ def scan(scene: Scene, console: Console, speckle: Speckle, noise: np.random.Gene
     display = console.display
     picture = sector.to_pixels(shown(filter_speckle(compress(power, display), display), display))
     picture = np.where(sector.inside, picture, np.float32(0))
-    grey = stored(np.clip(np.rint(picture), 0, 255).astype(np.uint8), display)
     seen = zones.mirrored(np.hypot(amplitude, mirror)) + haze + np.float32(10 ** (console.noise_db / 20))
     level = sector.to_pixels(np.float32(20 / math.log(10)) * cv2.log(seen))
-    return grey.astype(np.float32), level
+    return picture, level
 
 
 def unevenness(sector: Sector, rng: np.random.Generator, shift_mm: tuple[float, float]) -> Map:
@@ -108,7 +109,7 @@ def _with_noise(power: Map, console: Console, step_mm: float, rng: np.random.Gen
     rows, columns = power.shape
     lobes = cv2.blur(cv2.sqrt(power), (max(3, columns // 9) | 1, 3)) * np.float32(_LOBES)
     rise = _NOISE_RISE_DB_CM_MHZ * console.frequency_mhz * step_mm / 10.0
-    level = console.noise_db + rise * np.arange(rows, dtype=np.float32)[:, None]
+    level = console.noise_db + np.minimum(rise * np.arange(rows, dtype=np.float32)[:, None], _NOISE_RISE_DB)
     white = cv2.GaussianBlur(rng.standard_exponential(power.shape, dtype=np.float32), (0, 0), 0.8)
     total: Map = power + lobes * lobes + white * cv2.exp(level * np.float32(math.log(10.0) / 10.0))
     return total

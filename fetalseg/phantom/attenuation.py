@@ -1,4 +1,8 @@
-"""What the way there and back takes from an echo, and what the time gain control gives back."""
+"""What the way there and back takes from an echo, and what the time gain control gives back.
+
+Loss is proportional to way and frequency, as usual for soft tissue in decibels (Szabo, Diagnostic Ultrasound Imaging:
+Inside Out, chapter 4); the tissues' coefficients stand in `scene`.
+"""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def filter_speckle(share: Map, display: Display) -> Map:
         window = _WINDOW[::-1]
         mean = cv2.blur(share, window)
         variance = np.maximum(cv2.blur(share * share, window) - mean * mean, 0)
-        # log-compressed Rayleigh speckle has a standard deviation of 5.57 dB
+        # log-compressed Rayleigh speckle has a standard deviation of 10 pi / (sqrt(6) ln 10) = 5.57 dB
         speckle = np.float32((5.57 / display.dynamic_range_db) ** 2)
         moved = np.float32(display.speckle_filter) * speckle / (speckle + variance)
         share = share + moved * (mean - share)
@@ -57,7 +57,7 @@ def shown(share: Map, display: Display) -> Map:
 
 
 def stored(picture: npt.NDArray[np.uint8], display: Display) -> npt.NDArray[np.uint8]:
-    """The frame [H, W] as it is read back: few greys, few pixels, and the traces of JPEG."""
+    """The frame [H, W] as it is read back, with all overlays: few greys, few pixels, traces of JPEG."""
     if display.levels < 256:
         step = 255.0 / (display.levels - 1)
         table = np.rint(np.rint(np.arange(256) / step) * step).astype(np.uint8)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fetalseg.anatomy import structure, structure_names, view
 from fetalseg.instances import Instances
 from fetalseg.phantom.acoustics import Speckle, scan, unevenness
+from fetalseg.phantom.display import stored
 from fetalseg.phantom.examination import Examination
 from fetalseg.phantom.motion import Motion
 from fetalseg.phantom.overlays import CALIPERS, draw_overlays
@@ -136,6 +137,7 @@ def make_frame(
     picture = np.clip(np.rint(scanned), 0, 255).astype(np.uint8)
     targets = None if measured is None else _measured(scene.shapes, view_name)
     hidden = draw_overlays(picture, sector, writing, targets, measured or 0.0)
+    picture = stored(picture, examination.console.display)
     kept, ignored = _kept(scene.shapes, sector.inside & ~hidden, level, sector.mm_per_px)
     visible = {shape.name for shape in kept} | scene.seen
     only_ignored = visible - scene.seen - {s.name for s, lost in zip(kept, ignored, strict=True) if not lost}

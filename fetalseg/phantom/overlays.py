@@ -30,7 +30,7 @@ def draw_overlays(
     """Writes into `picture`, uint8 [H, W].
 
     Args:
-        picture: changed in place.
+        picture: changed in place; at least 64 px a side.
         sector: geometry of the frame.
         rng: source of the draw.
         targets: masks that an operator measures here; calipers lie on one of them, and elsewhere too. None: none.
@@ -147,7 +147,7 @@ def _overview(picture: Gray, hidden: npt.NDArray[np.bool_], rng: np.random.Gener
         cv2.fillPoly(stencil, [fan.astype(np.int32)], 1.0)
         white = cv2.GaussianBlur(rng.random((h, w), dtype=np.float32), (0, 0), 0.8)
         # the zoomed part lies in the middle of the fan, with more of the womb around it
-        part = cv2.resize(picture, (max(8, w // 2), max(8, h // 2)), interpolation=cv2.INTER_AREA)
+        part = cv2.resize(picture, (w // 2, h // 2), interpolation=cv2.INTER_AREA)
         small = white * float(rng.uniform(40, 130))
         y, x = int(rng.uniform(0.3, 0.48) * h), (w - part.shape[1]) // 2
         small[y : y + part.shape[0], x : x + part.shape[1]] = part * float(rng.uniform(0.7, 1.2))

@@ -1,7 +1,7 @@
 """The point-spread function: how far the echo of a point spreads along and across the beam, at each depth.
 
-Echoes are the scatterers convolved with it. It changes with depth, so the frame is cut into zones, each with one
-separable Gaussian, and neighbouring zones are blended.
+Echoes are the scatterers convolved with it (Bamber and Dickinson, Phys. Med. Biol. 25:463, 1980). It changes with
+depth, so the frame is cut into zones, each with one separable Gaussian, and neighbouring zones are blended.
 """
 
 from __future__ import annotations
@@ -44,11 +44,13 @@ class Spread:
 def spread_at(console: Console, depth_mm: float) -> Spread:
     """Spread of a point's echo at a depth below the probe's face.
 
-    The pulse is a Gaussian of relative bandwidth B around f, so it is 2 ln 2 / pi * c / (B f) long. Tissue takes more
-    of its high frequencies, which lowers f by attenuation * way * variance of the spectrum; the receiver follows with
-    the same relative bandwidth. The beam is Gaussian: its waist at the focal depth F is wavelength * F / aperture, and
-    it is wider by the square root of 2 at 14 * wavelength * (F / aperture)^2 before and behind. A fixed focus alone has
-    a depth of field of 7 * wavelength * (F / aperture)^2; it is longer here, for reception focuses at every depth.
+    The pulse is a Gaussian of relative bandwidth B around f: widths in time and frequency multiply to 4 ln 2 / pi, and
+    the way there and back halves the length, so that it is 2 ln 2 / pi * c / (B f) long. Tissue takes more of its high
+    frequencies, which lowers f by attenuation * way * variance of the spectrum (Narayana and Ophir, Ultrason. Imaging
+    5:22, 1983); the receiver follows with the same relative bandwidth. The beam is Gaussian: its waist at the focal
+    depth F is wavelength * F / aperture, and it is wider by the square root of 2 at 14 * wavelength * (F / aperture)^2
+    before and behind. A fixed focus alone has a depth of field of 7 * wavelength * (F / aperture)^2; it is longer here,
+    for reception focuses at every depth.
     """
     deviation = console.bandwidth * console.frequency_mhz / _FWHM
     lost = _SOFT_NEPER * 2.0 * max(depth_mm, 0.0) * deviation**2

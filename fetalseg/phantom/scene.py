@@ -17,7 +17,8 @@ from fetalseg.phantom.shapes import Points, Pose, polygon_area, resample
 __all__ = ["BLOOD", "FLUID", "MUSCLE", "SOFT", "UTERUS", "Loss", "Painter", "Scene", "Shape", "coverage"]
 
 Loss = float
-# attenuation, dB/cm/MHz one way
+# Attenuation, dB/cm/MHz one way: fluid, blood, tissue and bone after the table in PMC10001275, the womb after
+# PMC3056396 (4.1 dB/cm at 5 MHz); fetal muscle, guessed, below an adult's 1.0.
 FLUID: Loss = 0.002
 BLOOD: Loss = 0.15
 SOFT: Loss = 0.5
@@ -25,7 +26,7 @@ UTERUS: Loss = 0.8
 MUSCLE: Loss = 0.7
 BONE: Loss = 15.0
 
-_SPECULAR_FLOOR = 0.08
+_SPECULAR_FLOOR = 0.08  # amplitude that a surface keeps at a flat angle, by its roughness; chosen by eye
 _PERIOD_MM = 2.5  # length over which a mirror-like line changes its brightness by itself
 _KNOTS = 96
 _SUBPIXEL_BITS = 4
@@ -43,7 +44,7 @@ class Shape:
         name: the structure.
         mask: bool [H, W], what is seen of it.
         whole_px: its area with the parts outside of the frame, in pixels.
-        side: which one of a pair, 0 or 1; the same one in all frames of a cine.
+        side: which one of a pair, 0 the left and 1 the right; the same one in all frames of an examination.
     """
 
     name: str
@@ -101,7 +102,7 @@ class Scene:
             crop += part * (np.float32(value) - crop)
 
     def line(self, curve: Points, level: float, width_mm: float, power: float, bone: float, uneven: float) -> None:
-        """Draws a mirror-like line (frame mm) after the specular law.
+        """Draws a mirror-like line (frame mm) by the specular law max(|cos a|^n, 0.08), an empirical one.
 
         Args:
             curve: points [N, 2].
@@ -213,7 +214,7 @@ class Painter:
         self.scene.line(self.pose.apply(points), level, width * self.pose.scale, power, bone, uneven)
 
     def label(self, name: str, outline: Points, *, hides: bool = False, side: int = 0) -> None:
-        """Labels what the outline encloses; `side` tells the two of a pair apart."""
+        """Labels what the outline encloses; `side` tells the two of a pair apart, 0 left and 1 right."""
         self.scene.label(name, self.pose.apply(outline), hides=hides, side=side)
 
     def hide(self, outline: Points) -> None:

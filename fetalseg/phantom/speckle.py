@@ -1,4 +1,10 @@
-"""Scatterers and what the scanner makes of them: the envelope of the echo."""
+"""Scatterers and what the scanner makes of them: the envelope of the echo.
+
+Many scatterers within one point-spread function add up to a complex Gaussian echo, whose envelope follows Rayleigh:
+its mean is sqrt(pi / (4 - pi)) = 1.91 standard deviations, and the average of n independent looks has a spread smaller
+by the root of n (Burckhardt, Speckle in ultrasound B-mode scans, IEEE Trans. Sonics Ultrason. 25:1, 1978). The white
+noise drawn here is the limit of many scatterers.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 import math
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -7,8 +8,11 @@ import pytest
 
 from fetalseg.anatomy import VIEWS, structure_names, view
 from fetalseg.phantom.dataset import still
-from fetalseg.phantom.examination import Examination
-from fetalseg.phantom.frames import PhantomFrame
+from fetalseg.phantom.display import stored
+from fetalseg.phantom.examination import Examination, draw_examination
+from fetalseg.phantom.frames import PhantomFrame, make_frame
+from fetalseg.phantom.motion import STILL
+from fetalseg.phantom.speckle import Speckle
 
 VIEW_NAMES = [v.name for v in VIEWS]
 
@@ -82,6 +86,53 @@ def test_the_spacing_agrees_with_the_size_of_the_head() -> None:
             assert measured == pytest.approx(area, rel=0.015)
             checked += 1
     assert checked >= 5
+
+
+@pytest.mark.parametrize(("view_name", "name"), [("thorax", "thoracic"), ("abdomen", "abdominal")])
+def test_the_spacing_agrees_with_the_circumference_of_the_trunk(view_name: str, name: str) -> None:
+    checked = 0
+    for index in range(12):
+        frame, examination = drawn(view_name, index)
+        mask = frame.masks[frame.names.index(f"{name}_circumference")]
+        # half-axes w r and r / w enclose the circle of radius r, whatever w; the back's flattening takes 1.5 %
+        area = 0.985 * examination.sizes[f"{name}_circumference"] ** 2 / (4 * math.pi)
+        measured = mask.sum() * frame.spacing_mm[0] * frame.spacing_mm[1]
+        edges = mask[[0, -1]].any() or mask[:, [0, -1]].any()
+        if not edges and measured > 0.9 * area:  # else the frame, the fan or an overlay cuts it
+            assert measured == pytest.approx(area, rel=0.04)
+            checked += 1
+    assert checked >= 5
+
+
+def test_overlays_are_stored_with_the_picture_and_masks_know_nothing_of_it() -> None:
+    examination = draw_examination(np.random.default_rng(5))
+    plain = replace(examination.console.display, levels=256, sharpness=1.0, jpeg_quality=None)
+    lossy = replace(plain, levels=20, sharpness=0.5, jpeg_quality=40)
+    both = [
+        make_frame(
+            "neck",
+            replace(examination, console=replace(examination.console, display=display)),
+            plan=np.random.SeedSequence(6),
+            speckle=Speckle(np.random.SeedSequence(7)),
+            noise=np.random.default_rng(8),
+            motion=STILL,
+            height=144,
+            width=212,
+            measured=1.0,
+        )
+        for display in (plain, lossy)
+    ]
+    np.testing.assert_array_equal(both[1].pixels, stored(both[0].pixels, lossy))
+    np.testing.assert_array_equal(both[1].masks, both[0].masks)
+    assert both[1].names == both[0].names
+
+
+@pytest.mark.parametrize("size", [(64, 64), (96, 64), (4096, 64), (64, 4096)])
+def test_frames_of_all_allowed_sizes_are_drawn(size: tuple[int, int]) -> None:
+    for index, name in enumerate(VIEW_NAMES):
+        frame, _, _ = still(index, 3, height=size[1], width=size[0], views=(name,))
+        assert frame.masks.shape == (len(frame.names), size[1], size[0])
+        assert frame.pixels.std() > 3.0
 
 
 def test_the_falx_is_a_straight_thin_line_inside_the_skull() -> None:

@@ -64,3 +64,19 @@ def test_what_the_console_covers_is_reported() -> None:
             assert (picture[hidden] != 77).mean() > 0.9
             assert hidden.mean() < 0.2
     assert covered >= 5
+
+
+@pytest.mark.parametrize("size", [(64, 64), (96, 64), (1024, 768), (4096, 64), (64, 4096)])
+def test_everything_fits_into_frames_of_all_allowed_sizes(size: tuple[int, int]) -> None:
+    width, height = size
+    mm = 45.0 / width
+    fan = Sector(height, width, mm, (22.5, -60.0), (59.9, 61.0 + height * mm), (-0.4, 0.4))
+    target = np.zeros((height, width), np.bool_)
+    target[height // 3 : height // 2, width // 4 : width // 2] = True
+    overviews = 0
+    for seed in range(60):
+        picture = np.full((height, width), 77, np.uint8)
+        hidden = draw_overlays(picture, fan, np.random.default_rng(seed), [target], 1.0)
+        overviews += bool(hidden[height // 2 :].any())  # name plates are at the top
+        assert (picture != 77).any()
+    assert 8 <= overviews <= 28
