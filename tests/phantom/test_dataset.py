@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fetalseg.anatomy import coco_categories
+from fetalseg.anatomy import VIEWS, coco_categories
 from fetalseg.errors import DataError
 from fetalseg.phantom import write_dataset
 from fetalseg.phantom.dataset import FRAMES_PER_PATIENT, VIEW_SHARES, still
@@ -79,9 +79,12 @@ def test_records_say_what_is_known_of_each_image(tmp_path: Path) -> None:
         assert image["spacing_mm"] == [image["pixel_size_mm"]] * 2
         assert 0.05 < image["pixel_size_mm"] < 1.2
         assert image["probe"] in ("transabdominal", "transvaginal")
-        assert 45 <= image["crl_mm"] <= 82
+        assert 45 <= image["crl_mm"] <= 84
         assert image["source"] == "phantom"
         assert set(image["annotated_category_ids"]) <= set(range(1, 18))
+        found = {a["category_id"] for a in document["annotations"] if a["image_id"] == image["id"]}
+        assert found <= set(image["visible_category_ids"]) <= set(range(1, 18))
+        assert image.get("view") in {None, *(view.name for view in VIEWS)}
 
 
 # pycocotools 2.0 implements `__array__` in the way of NumPy 1

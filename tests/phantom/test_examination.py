@@ -32,6 +32,8 @@ def test_drawn_examinations_spread_as_real_ones() -> None:
     assert vaginal == pytest.approx(0.3, abs=0.08)
     assert np.mean([one.sizes["nt"] >= 3.0 for one in drawn]) == pytest.approx(0.12, abs=0.05)
     assert np.mean([one.nasal_bone for one in drawn]) == pytest.approx(0.95, abs=0.04)
+    short = [one.sizes["nasal_bone"] < 0.62 * sizes_at(one.crl_mm)["nasal_bone"] for one in drawn]
+    assert np.mean(short) == pytest.approx(0.05, abs=0.03)
     assert np.mean([one.stomach for one in drawn]) == pytest.approx(0.57, abs=0.07)
     by_probe = {one.probe: one.console.radius_mm for one in drawn}
     assert by_probe["transvaginal"] <= 12.0 < 50.0 <= by_probe["transabdominal"]
