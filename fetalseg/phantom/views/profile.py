@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fetalseg.phantom.examination import Examination
 from fetalseg.phantom.motion import GONE, Motion
 from fetalseg.phantom.scene import BLOOD, FLUID, Painter
-from fetalseg.phantom.shapes import Points, Pose, ellipse, resample, ribbon, shifted, smooth
+from fetalseg.phantom.shapes import Points, Pose, ellipse, resample, ribbon, smooth
 from fetalseg.phantom.surroundings import FLUID_DB
 
 __all__ = ["NT_MIDDLE_MM", "Band", "draw_band", "paint_nose", "paint_palate", "paint_translucency"]
@@ -20,7 +20,6 @@ NT_MIDDLE_MM = 13.6  # from the palate to the middle of the translucency, at its
 # How often a neck frame of Hong et al., Table 3, doesn't show them, less those that the frame or the contrast loses
 _PALATE_UNSEEN = 0.01
 _NASAL_BONE_UNSEEN = 0.06
-_LINE_MM = 0.78  # what both bright lines together add to the mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +48,8 @@ def draw_band(thick: float, rng: np.random.Generator) -> Band:
     smile, tilt = abs(float(rng.normal(0.0, 0.5))), float(rng.normal(0.0, 0.015))
     x = np.array([-11.0, -8.0, -4.0, 1.0, 6.0, 12.0, 20.0, 32.0, 54.0])
     y = base + tilt * (x - 1.0) - smile * ((x - 1.0) / 14.0) ** 2 * np.where(x > 20, 20 / x, 1.0)
-    y[0] = 12.6 + 0.3 * thick
-    y[1] -= 0.35
+    y[0] = 13.4 + 0.3 * thick
+    y[1] -= 0.15
     skin = resample(smooth(np.stack([x, y], axis=1)), 0.35)
     length = float(np.clip(rng.normal(18.5, 5.5), 9.5, 30.0))
     start = float(np.clip(rng.normal(1.1, 3.4), -5.0, 9.0)) - length / 2
@@ -110,7 +109,7 @@ def paint_nose(painter: Painter, examination: Examination, rng: np.random.Genera
     x, y = float(rng.normal(-1.1, 0.4)), float(rng.normal(-3.83, 0.33))
     skin, tip = float(rng.uniform(6, 15)) + examination.tissue_db["line"], float(rng.uniform(4, 13))
     level = float(rng.uniform(19, 28)) + examination.tissue_db["bone"]
-    turn, thick = float(rng.normal(0.0, 0.08)), float(rng.uniform(0.66, 0.92)) / scale
+    turn, thick = float(rng.normal(0.0, 0.08)), float(rng.uniform(0.5, 0.72)) / scale
     apart = float(rng.uniform(1.1, 1.7))
     painter.line(smooth([(x - 1.5, y - apart), (x, y - apart + 0.1), (x + 1.5, y - apart - 0.3)]), skin, 0.45, power=3)
     painter.line(np.array([[x + 1.7, y - 0.6], [x + 2.9, y - 0.3]]), tip, 0.6, power=2)
@@ -118,7 +117,7 @@ def paint_nose(painter: Painter, examination: Examination, rng: np.random.Genera
     shown = motion.shown(0.6)
     if not examination.nasal_bone or unseen:
         return
-    half = 0.99 * examination.sizes["nasal_bone"] / scale / 2 * shown
+    half = 0.88 * examination.sizes["nasal_bone"] / scale / 2 * shown
     curve = smooth([(-half, 0.04), (0.0, -0.04), (half, 0.04)])
     bone = painter.at(Pose(x, y, turn))
     bone.tissue(ribbon(curve * 0.9, 0.7 * thick), level - 14, blur=0.15)
@@ -134,18 +133,18 @@ def paint_translucency(
     skin, depth = band.skin, band.depth
     seen = band.seen
     shown = motion.shown(0.9)
-    outer = skin.copy()
-    inner = skin - np.stack([np.zeros_like(depth), depth * shown + _LINE_MM], axis=1)
     fluid = FLUID_DB if rng.random() < 0.6 else float(rng.uniform(-40, -24))
     level = float(rng.uniform(8, 16)) + examination.tissue_db["line"]
     weaker, thick = float(rng.uniform(0, 9)), float(rng.uniform(0.35, 0.65))
     reach = rng.integers(-12, 10, size=2)
-    lines = shifted(outer, 0.0, -thick / 2), shifted(inner, 0.0, thick / 2)
+    # from the middle of one line to the middle of the other
+    outer = skin.copy()
+    inner = skin - np.stack([np.zeros_like(depth), depth * shown + thick], axis=1)
     dark = np.concatenate([outer[seen], inner[seen][::-1]])
     painter.tissue(dark, fluid, loss=FLUID, texture=0.8, blur=0.1)
-    painter.line(lines[0], level - 12, thick, power=0, uneven=4)
-    painter.line(lines[0], level, thick, power=6, uneven=4)
+    painter.line(outer, level - 12, thick, power=0, uneven=4)
+    painter.line(outer, level, thick, power=6, uneven=4)
     begin, end = max(0, seen.start - 2 - int(reach[0])), seen.stop + 2 + int(reach[1])
-    painter.line(lines[1][begin:end], level - weaker, thick, power=6, uneven=4)
+    painter.line(inner[begin:end], level - weaker, thick, power=6, uneven=4)
     if shown > GONE:
         painter.label("nuchal_translucency", dark)
