@@ -44,7 +44,7 @@ def draw_band(thick: float, rng: np.random.Generator) -> Band:
         thick: of the translucency, mm.
         rng: source of the draw.
     """
-    base = NT_MIDDLE_MM + thick / 2 + 0.35
+    base = NT_MIDDLE_MM + thick / 2 - 0.7
     smile, tilt = abs(float(rng.normal(0.0, 0.5))), float(rng.normal(0.0, 0.015))
     x = np.array([-11.0, -8.0, -4.0, 1.0, 6.0, 12.0, 20.0, 32.0, 54.0])
     y = base + tilt * (x - 1.0) - smile * ((x - 1.0) / 14.0) ** 2 * np.where(x > 20, 20 / x, 1.0)
