@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Trains a shipped model anew, from the public data to a scored ONNX file:
+#
+#     models/train.sh fetalseg-s data run
+#
+# data/ holds hc18/ and nt/, as `fetalseg data import hc18` and `fetalseg data import fetus-framework` write them.
+# Needs the extras cpu, eval and train. A run that was stopped goes on where it stood.
+set -euo pipefail
+variant=${1:?which model: fetalseg-s or fetalseg-m}
+data=${2:?folder with hc18/ and nt/}
+run=${3:?folder of the run}
+
+[ -e "$data/phantom/instances.json" ] || fetalseg phantom --out "$data/phantom" --frames 4500 --seed 1
+case $variant in
+fetalseg-s) recipe=(--steps 4000) ;;
+fetalseg-m) recipe=(--steps 2000 --lr 5e-4 --init "$(dirname "$0")/fetalseg-s.safetensors") ;;
+*) echo "no recipe for $variant; there are fetalseg-s and fetalseg-m" >&2 && exit 2 ;;
+esac
+[ -e "$run/state.safetensors" ] && recipe+=(--resume)
+
+# Nothing is chosen on the held-out tenth of each set: the weights are those of the end of the run.
+fetalseg train --variant "$variant" --out "$run" "${recipe[@]}" --seed 0 --ship last \
+  --data "$data/hc18:0.2" --data "$data/nt:0.4" --data "$data/phantom:0.4" \
+  --postprocess nms=greedy --postprocess box_voting=0.7 --licence "Apache-2.0, trained on data under CC BY 4.0"
+fetalseg export "$run/$variant.safetensors" --out "$run/$variant.onnx"
+for set in hc18 nt phantom; do
+  fetalseg eval --data "$run/holdout/$set" --model "$run/$variant.onnx" --out "$run/eval-$set"
+done
