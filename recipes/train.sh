@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains a shipped model anew, from the public data to a scored ONNX file:
 #
-#     models/train.sh fetalseg-s data run
+#     recipes/train.sh fetalseg-s data run
 #
 # data/ holds hc18/ and nt/, as `fetalseg data import hc18` and `fetalseg data import fetus-framework` write them.
 # Needs the extras cpu, eval and train. A run that was stopped goes on where it stood.
@@ -13,7 +13,7 @@ run=${3:?folder of the run}
 [ -e "$data/phantom/instances.json" ] || fetalseg phantom --out "$data/phantom" --frames 4500 --seed 1
 case $variant in
 fetalseg-s) recipe=(--steps 4000) ;;
-fetalseg-m) recipe=(--steps 2000 --lr 5e-4 --init "$(dirname "$0")/fetalseg-s.safetensors") ;;
+fetalseg-m) recipe=(--steps 2000 --lr 5e-4 --init "$(dirname "$0")/../models/fetalseg-s.safetensors") ;;
 *) echo "no recipe for $variant; there are fetalseg-s and fetalseg-m" >&2 && exit 2 ;;
 esac
 [ -e "$run/state.safetensors" ] && recipe+=(--resume)
