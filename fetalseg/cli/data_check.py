@@ -9,11 +9,11 @@ from collections import Counter
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from fetalseg.cli.progress_bar import progress_bar
 from fetalseg.cli.tables import table_console
 from fetalseg.data.check import CheckReport, Finding, check_sets
 from fetalseg.data.split_files import SPLITS_FILE, read_groups
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     if args.show < 1:
         raise ValueError(f"--show must be at least 1, got {args.show}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with progress_bar(*columns) as bar:
         task = bar.add_task("images", total=None)
         report = check_sets(
             _groups(args.sets),

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
+from fetalseg.cli.progress_bar import progress_bar
 from fetalseg.engines import ENGINES
 from fetalseg.model_file import find_model
 from fetalseg.postprocess.options import NMS_KINDS
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
     def track(images: Sequence[ImageRecord]) -> Iterable[ImageRecord]:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        with progress_bar(*columns) as progress:
             yield from progress.track(images, description="frames")
 
     with Segmenter.load(path, args.engine, precision=args.precision, threads=args.threads) as segmenter:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 
-from rich.console import Console
-from rich.progress import Progress
-
 from fetalseg.anatomy import VIEWS
+from fetalseg.cli.progress_bar import progress_bar
 from fetalseg.phantom.dataset import write_dataset
 from fetalseg.phantom.frames import NO_VIEW
 
@@ -32,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the data set."""
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("frames", total=max(args.frames, 0))
         path = write_dataset(
             args.out,
