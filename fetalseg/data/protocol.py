@@ -167,8 +167,10 @@ def _draw(units: Sequence[_Unit], share: float, salt: str, *, spare: int) -> fro
 
 
 def _distance(missing: npt.NDArray[np.float64], target: npt.NDArray[np.float64]) -> float:
-    """How far the counts of a part are from their shares [V]: chi-squared."""
-    return float((missing**2 / target).sum())
+    """How far the counts of a part are from their shares [V]: chi-squared over the views that are left."""
+    # The test part may have taken all images of a view: then no unit has any, and none is missing.
+    left = target > 0
+    return float((missing[left] ** 2 / target[left]).sum())
 
 
 def _hash(text: str) -> bytes:

@@ -70,6 +70,18 @@ def test_views_keep_their_shares_where_patients_have_several():
         assert all(abs(counts[view] - share * 275) <= 4 for view in VIEWS), counts
 
 
+def test_folds_are_balanced_though_the_test_part_took_all_images_of_a_view():
+    # One spine and 25 images of each other view. Of a spine, 0.6 are to be for testing, which is nearer to one than to
+    # none; the other views leave 10 each, of which 2 are for validation.
+    source = make_set(101, view=lambda i: "spine" if i == 100 else VIEWS[i % 4])
+
+    found = repeated_splits(source, test_share=0.6)
+
+    assert 100 in found.test
+    for _, validation in found.folds:
+        assert Counter(VIEWS[i % 4] for i in validation) == dict.fromkeys(VIEWS, 2)
+
+
 def test_folds_differ_and_share_the_test_part():
     found = repeated_splits(make_set(200), repeats=5)
 
