@@ -19,11 +19,18 @@ from typing import Any
 
 from fetalseg.anatomy import structure_names
 from fetalseg.data.records import Annotation, CocoSet, ImageRecord, WrittenRle
-from fetalseg.data.rules import box_breaches, segmentation_breaches, size_breaches
+from fetalseg.data.rules import (
+    box_breaches,
+    crowd_breaches,
+    fact_breaches,
+    file_name_breaches,
+    segmentation_breaches,
+    size_breaches,
+)
 from fetalseg.errors import DataError
 from fetalseg.taxonomy import check_names
 
-__all__ = ["image_folders", "locate_image", "read_coco", "read_content", "write_subset"]
+__all__ = ["coco_tables", "image_folders", "locate_image", "read_coco", "read_content", "write_subset"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,10 +48,11 @@ def read_coco(path: str | Path, *, images: str | Path | None = None, limit: int 
             that is absent, unreadable or of another size; the message names file and id.
     """
     path, data, content = read_content(path)
+    tables = coco_tables(path, content)
     folders = image_folders(path, images)
     try:
-        structures, labels = _taxonomy(content["categories"])
-        records = _images(content, structures, labels, folders)[:limit]
+        structures, labels = _taxonomy(tables["categories"])
+        records = _images(tables, structures, labels, folders)[:limit]
         for record in records:
             if not _is_file(record.path):
                 places = ", ".join(str(folder) for folder in folders)
@@ -61,7 +69,8 @@ def read_coco(path: str | Path, *, images: str | Path | None = None, limit: int 
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     except (AttributeError, KeyError, OverflowError, TypeError) as error:
-        raise DataError(f"{path} is not a COCO file: {type(error).__name__} {error}") from None
+        fault = f"no key {error}" if isinstance(error, KeyError) else str(error)
+        raise DataError(f"{path}: {fault} in a record; `fetalseg data check` names the record") from None
 
 
 def read_content(path: str | Path) -> tuple[Path, bytes, Any]:
@@ -83,14 +92,34 @@ def read_content(path: str | Path) -> tuple[Path, bytes, Any]:
         raise DataError(f"{path} is not JSON: {error}") from None
 
 
+def coco_tables(path: Path, content: Any) -> dict[str, list[Any]]:
+    """The lists `images`, `annotations` and `categories` of a file, whatever is in them.
+
+    Raises:
+        DataError: not a COCO file: one of them is no list, or absent.
+    """
+    if not isinstance(content, dict):
+        raise DataError(f"{path} is not a COCO file: it holds a {type(content).__name__}, expected an object")
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(content.get(key), list):
+            found = f"its {key!r} is a {type(content[key]).__name__}" if key in content else f"it has no {key!r}"
+            keys = ", ".join(map(repr, list(content)[:8])) or "nothing"
+            raise DataError(f"{path} is not a COCO file: {found}, expected a list; it holds {keys}")
+    return {key: content[key] for key in ("images", "annotations", "categories")}
+
+
 def image_folders(path: Path, images: str | Path | None = None) -> list[Path]:
     """Where image files are looked for: in `images`, or else in `images/` beside the annotation file and beside it."""
     return [Path(images)] if images is not None else [path.parent / "images", path.parent]
 
 
 def locate_image(file_name: str, folders: Sequence[Path]) -> Path:
-    """The first of the places that has the file, or its place in the first folder."""
-    paths = [folder / file_name for folder in folders]
+    """The first of the places that has the file, or its place in the first folder.
+
+    Files from Windows name folders with a backslash.
+    """
+    names = dict.fromkeys((file_name, file_name.replace("\\", "/")))
+    paths = [folder / name for name in names for folder in folders]
     return next((path for path in paths if _is_file(path)), paths[0])
 
 
@@ -104,7 +133,7 @@ def _is_file(path: Path) -> bool:
 def write_subset(source: CocoSet, ids: Iterable[int], path: Path) -> None:
     """Writes the images with these ids as a COCO file of its own, `file_name` made absolute."""
     wanted = frozenset(ids)
-    content = json.loads(source.path.read_text(encoding="utf-8"))
+    content = json.loads(source.path.read_bytes())
     paths = {image.id: str(image.path.resolve()) for image in source.images}
     content["images"] = [{**i, "file_name": paths[i["id"]]} for i in content["images"] if i["id"] in wanted]
     content["annotations"] = [a for a in content["annotations"] if a["image_id"] in wanted]
@@ -141,22 +170,20 @@ def _taxonomy(categories: list[dict[str, Any]]) -> tuple[tuple[str, ...], dict[i
 
 
 def _images(
-    content: dict[str, Any], structures: tuple[str, ...], labels: dict[int, int], folders: Sequence[Path]
+    tables: dict[str, list[Any]], structures: tuple[str, ...], labels: dict[int, int], folders: Sequence[Path]
 ) -> list[ImageRecord]:
     """All images of a file, each with its annotations."""
-    if not content["images"]:
+    if not tables["images"]:
         raise DataError("no images")
     for table, what in (("images", "image"), ("annotations", "annotation")):
-        for number in _doubles(record["id"] for record in content[table]):
+        for number in _doubles(record["id"] for record in tables[table]):
             raise DataError(f"{what} id {number} occurs twice")
-    annotations: dict[int, list[dict[str, Any]]] = {record["id"]: [] for record in content["images"]}
-    for record in content["annotations"]:
-        if record["image_id"] not in annotations:
-            raise DataError(
-                f"annotation {record['id']} belongs to image {record['image_id']}, which is not in the file"
-            )
-        annotations[record["image_id"]].append(record)
-    images = [_image(record, annotations[record["id"]], labels, folders) for record in content["images"]]
+    annotations: dict[int, list[dict[str, Any]]] = {record["id"]: [] for record in tables["images"]}
+    for record in tables["annotations"]:
+        if (owner := record.get("image_id")) not in annotations:
+            raise DataError(f"annotation {record['id']} belongs to image {owner}, which is not in the file")
+        annotations[owner].append(record)
+    images = [_image(record, annotations[record["id"]], labels, folders) for record in tables["images"]]
     for image in images:
         _check_listed(image, structures)
     return images
@@ -173,18 +200,15 @@ def _doubles(ids: Iterable[Any]) -> Iterator[Any]:
 def _image(
     record: dict[str, Any], annotations: list[dict[str, Any]], labels: dict[int, int], folders: Sequence[Path]
 ) -> ImageRecord:
-    number, height, width = record["id"], record["height"], record["width"]
+    number, height, width = record["id"], record.get("height"), record.get("width")
     if not isinstance(number, int):
         raise DataError(f"image id {number!r} is not an integer")
-    for breach in size_breaches(height, width):
+    # A view of another name does no harm here: only `fetalseg data check` compares it with the six.
+    facts = fact_breaches(record, labels, standard=False)
+    for breach in itertools.chain(size_breaches(height, width), file_name_breaches(record.get("file_name")), facts):
         raise DataError(f"image {number}: {breach.message}")
     listed = record.get("annotated_category_ids")
     known = labels.keys() if listed is None else listed
-    for category in known:
-        if category not in labels:
-            raise DataError(
-                f"image {number}: annotated_category_ids holds {category}, which is no category of the file"
-            )
     patient = record.get("patient")
     return ImageRecord(
         id=number,
@@ -209,15 +233,16 @@ def _check_listed(image: ImageRecord, structures: tuple[str, ...]) -> None:
 
 
 def _annotation(record: dict[str, Any], labels: dict[int, int], height: int, width: int) -> Annotation:
-    number, category, bbox = record["id"], record["category_id"], record["bbox"]
+    number, category, bbox = record["id"], record.get("category_id"), record.get("bbox")
     if category not in labels:
         raise DataError(f"annotation {number}: category {category} is no category of the file")
     written = record.get("segmentation")
-    breaches = itertools.chain(box_breaches(bbox, height, width), segmentation_breaches(written, height, width))
-    for breach in breaches:
+    crowd = record.get("iscrowd", 0)
+    shape = itertools.chain(box_breaches(bbox, height, width), segmentation_breaches(written, height, width))
+    for breach in itertools.chain(shape, crowd_breaches(crowd)):
         raise DataError(f"annotation {number}: {breach.message}")
     x, y, w, h = map(float, bbox)
-    return Annotation(number, labels[category], (x, y, w, h), _segmentation(written), bool(record.get("iscrowd", 0)))
+    return Annotation(number, labels[category], (x, y, w, h), _segmentation(written), bool(crowd))
 
 
 def _segmentation(written: Any) -> WrittenRle | list[list[float]] | None:

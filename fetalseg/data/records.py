@@ -152,8 +152,9 @@ class CocoSet:
 
     @property
     def name(self) -> str:
-        """For messages and logs: that of the folder with the annotation file."""
-        return self.path.parent.name
+        """For messages, logs and folders: that of the folder with `instances.json`, or of a file called otherwise."""
+        path = self.path.resolve()
+        return path.parent.name if path.name == "instances.json" else path.stem
 
     @property
     def has_masks(self) -> bool:

@@ -21,7 +21,9 @@ from fetalseg.errors import DataError
 __all__ = [
     "Breach",
     "box_breaches",
+    "crowd_breaches",
     "fact_breaches",
+    "file_name_breaches",
     "is_integer",
     "outline_breaches",
     "segmentation_breaches",
@@ -58,6 +60,18 @@ def size_breaches(height: Any, width: Any) -> Iterator[Breach]:
     """Of the size of an image in its record."""
     if not (is_integer(height) and is_integer(width) and 0 < height < _MAX_SIDE and 0 < width < _MAX_SIDE):
         yield Breach("size", f"{width}x{height} is not a size in pixels")
+
+
+def file_name_breaches(name: Any) -> Iterator[Breach]:
+    """Of the name of an image file; whether there is such a file isn't asked."""
+    if not (isinstance(name, str) and name.strip() and "\0" not in name):
+        yield Breach("file-name", f"file_name is {name!r}, expected the name of an image file")
+
+
+def crowd_breaches(crowd: Any) -> Iterator[Breach]:
+    """Of `iscrowd`; a text such as "0" would pass for true."""
+    if crowd not in (0, 1):
+        yield Breach("crowd", f"iscrowd is {crowd!r}, expected 0 or 1")
 
 
 def box_breaches(bbox: Any, height: int, width: int) -> Iterator[Breach]:

@@ -177,21 +177,29 @@ def _change(content, path, value):
         (("categories", 0, "id"), "1", "category id '1' is not an integer"),
         (("categories", 1, "name"), "cranium", r"category 2 \(cranium\) occurs twice"),
         (("categories", 1, "id"), 1, "category 1 .* occurs twice"),
-        (("categories",), 3, "is not a COCO file: TypeError"),
-        (("categories",), None, "is not a COCO file: KeyError 'categories'"),
+        (("categories",), 3, "is not a COCO file: its 'categories' is a int, expected a list"),
+        (("categories",), None, "is not a COCO file: it has no 'categories', expected a list; it holds 'info', 'im"),
+        (("categories", 0, "name"), None, "no key 'name' in a record; `fetalseg data check` names the record"),
+        (("images", 1), "b.png", "in a record; `fetalseg data check` names the record"),
         (("images", 1, "id"), 7, "image id 7 occurs twice"),
         (("images", 0, "id"), 7.0, "image id 7.0 is not an integer"),
         (("images", 0, "width"), 0, "image 7: 0x40 is not a size in pixels"),
         (("images", 0, "height"), "40", "image 7: 60x40 is not a size in pixels"),
         (("images", 1, "width"), 61, r"image 9: .*b\.png is 60x40 px; its record says 61x40"),
-        (("images", 0, "file_name"), None, "is not a COCO file: KeyError 'file_name'"),
+        (("images", 0, "height"), None, "image 7: 60xNone is not a size in pixels"),
+        (("images", 0, "file_name"), None, "image 7: file_name is None, expected the name of an image file"),
+        (("images", 0, "file_name"), 3, "image 7: file_name is 3, expected the name of an image file"),
+        (("images", 1, "view"), ["neck"], r"image 9: view is \['neck'\], expected a text"),
+        (("images", 1, "patient"), "", "image 9: patient is '', expected a text or an integer that tells patients ap"),
+        (("images", 1, "spacing_mm"), [0.1, float("inf")], r"image 9: spacing_mm is \[0.1, inf\], expected \[row, col"),
         (("images", 0, "annotated_category_ids"), [1, 6, 99], "image 7: annotated_category_ids holds 99"),
-        (("annotations",), None, "is not a COCO file: KeyError 'annotations'"),
+        (("annotations",), None, "is not a COCO file: it has no 'annotations', expected a list"),
         (("annotations", 1, "id"), 1, "annotation id 1 occurs twice"),
         (("annotations", 1, "image_id"), 8, "annotation 2 belongs to image 8, which is not in the file"),
         (("annotations", 1, "category_id"), 18, "annotation 2: category 18 is no category of the file"),
         (("annotations", 1, "category_id"), 4, "annotation 2 is a nasal_bone, which image 7 doesn't list"),
-        (("annotations", 1, "bbox"), None, "is not a COCO file: KeyError 'bbox'"),
+        (("annotations", 1, "iscrowd"), "0", "annotation 2: iscrowd is '0', expected 0 or 1"),
+        (("annotations", 1, "bbox"), None, "annotation 2: bbox None is not x, y, width > 0"),
         (("annotations", 1, "bbox"), [5, 5, 30], r"annotation 2: bbox \[5, 5, 30\] is not x, y, width > 0"),
         (("annotations", 1, "bbox"), [5, 5, 0, 6], "annotation 2: bbox .* width > 0"),
         (("annotations", 1, "bbox"), [5, 5, "x", 6], "annotation 2: bbox .* width > 0"),
@@ -240,6 +248,28 @@ def test_a_file_of_another_kind_is_refused(tmp_path, written, message):
 def test_an_absent_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"can't read .*absent: No such file"):
         read_coco(tmp_path / "absent")
+
+
+def test_a_set_is_called_like_its_folder_or_like_a_file_of_another_name(write_set, content, monkeypatch):
+    folder = write_set(content)
+    (folder / "train.json").write_bytes((folder / "instances.json").read_bytes())
+
+    assert read_coco(folder / "train.json").name == "train"
+    monkeypatch.chdir(folder)
+    assert [read_coco(path).name for path in (".", "instances.json")] == ["small", "small"]
+
+
+def test_a_file_from_windows_is_read_with_its_mark_of_byte_order_and_its_backslashes(write_set, content, tmp_path):
+    folder = write_set(content)
+    for image in content["images"]:
+        image["file_name"] = "images\\" + image["file_name"]
+    (folder / "instances.json").write_text("\ufeff" + json.dumps(content), encoding="utf-8")
+
+    source = read_coco(folder)
+    write_subset(source, [9], tmp_path / "part" / "instances.json")
+
+    assert [image.path for image in source.images] == [folder / "images" / name for name in ("a.png", "b.png")]
+    assert read_coco(tmp_path / "part").images[0].path == folder / "images" / "b.png"
 
 
 @pytest.mark.parametrize("data", [b"", b"no image at all", b"\xff\xd8\xff\xe0 cut"])

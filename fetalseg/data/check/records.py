@@ -10,17 +10,18 @@ from typing import Any
 
 from fetalseg.anatomy import STRUCTURES, structure_names
 from fetalseg.data.check.findings import Finding, Level
-from fetalseg.data.coco import locate_image
+from fetalseg.data.coco import coco_tables, locate_image
 from fetalseg.data.rules import (
     Breach,
     box_breaches,
+    crowd_breaches,
     fact_breaches,
+    file_name_breaches,
     is_integer,
     outline_breaches,
     segmentation_breaches,
     size_breaches,
 )
-from fetalseg.errors import DataError
 from fetalseg.taxonomy import check_names
 
 __all__ = ["CheckedImage", "Records", "check_records"]
@@ -79,25 +80,12 @@ def check_records(file: Path, content: Any, folders: list[Path]) -> Records:
     Raises:
         DataError: not a COCO file: without the lists `images`, `annotations` and `categories`.
     """
-    tables = _tables(file, content)
+    tables = coco_tables(file, content)
     records = Records(file, len(tables["annotations"]))
     categories = _categories(records, tables["categories"])
     images = _images(records, tables["images"], categories, folders)
     _annotations(records, tables["annotations"], images, categories)
     return records
-
-
-def _tables(file: Path, content: Any) -> dict[str, list[Any]]:
-    if not isinstance(content, dict):
-        raise DataError(f"{file} is not a COCO file: it holds a {type(content).__name__}, expected an object")
-    tables = {}
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(content.get(key), list):
-            found = f"its {key!r} is a {type(content[key]).__name__}" if key in content else f"it has no {key!r}"
-            keys = ", ".join(map(repr, list(content)[:8])) or "nothing"
-            raise DataError(f"{file} is not a COCO file: {found}, expected a list; it holds {keys}")
-        tables[key] = content[key]
-    return tables
 
 
 def _objects(records: Records, table: list[Any], what: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -165,9 +153,9 @@ def _images(
         size = None if wrong_size else (record["height"], record["width"])
         name, patient = record.get("file_name"), record.get("patient")
         path = Path()
-        if not (isinstance(name, str) and name.strip() and "\0" not in name):
-            records.add(where, Breach("file-name", f"file_name is {name!r}, expected the name of an image file"))
-        else:
+        wrong_name = list(file_name_breaches(name))
+        records.add(where, *wrong_name)
+        if not wrong_name:
             path = locate_image(name, folders)
             if path in owners:
                 records.add(where, Breach("file-twice", f"{name} is also the file of {owners[path]}"))
@@ -196,8 +184,7 @@ def _annotations(
         number, category = record.get("image_id"), record.get("category_id")
         name = categories.get(category) if is_integer(category) else None
         crowd = record.get("iscrowd", 0)
-        if crowd not in (0, 1):
-            records.add(where, Breach("crowd", f"iscrowd is {crowd!r}, expected 0 or 1"))
+        records.add(where, *crowd_breaches(crowd))
         if name is None:
             records.add(where, Breach("category", f"category_id {category!r} is no category of the file"))
         if not is_integer(number) or number not in images:
