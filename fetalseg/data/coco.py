@@ -200,7 +200,9 @@ def _doubles(ids: Iterable[Any]) -> Iterator[Any]:
 def _image(
     record: dict[str, Any], annotations: list[dict[str, Any]], labels: dict[int, int], folders: Sequence[Path]
 ) -> ImageRecord:
-    number, height, width = record["id"], record.get("height"), record.get("width")
+    number = record["id"]
+    height: Any = record.get("height")
+    width: Any = record.get("width")
     if not isinstance(number, int):
         raise DataError(f"image id {number!r} is not an integer")
     # A view of another name does no harm here: only `fetalseg data check` compares it with the six.
@@ -233,7 +235,8 @@ def _check_listed(image: ImageRecord, structures: tuple[str, ...]) -> None:
 
 
 def _annotation(record: dict[str, Any], labels: dict[int, int], height: int, width: int) -> Annotation:
-    number, category, bbox = record["id"], record.get("category_id"), record.get("bbox")
+    number, category = record["id"], record.get("category_id")
+    bbox: Any = record.get("bbox")
     if category not in labels:
         raise DataError(f"annotation {number}: category {category} is no category of the file")
     written = record.get("segmentation")
