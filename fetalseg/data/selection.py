@@ -32,20 +32,23 @@ class Condition:
     Attributes:
         field: its name.
         comparison: one of <=, >=, !=, =, <, >.
-        value: a number where it reads as one, else text, which is compared with = and != only.
+        value: as written: the text itself for fields that hold text, which know = and != only; a number for the others.
     """
 
     field: str
     comparison: str
-    value: float | str
+    value: str
 
     def holds(self, record: dict[str, Any]) -> bool:
         """Whether an image meets it; one without the field, or with a value of another kind, doesn't."""
         found = record.get(self.field)
-        if isinstance(self.value, str):
-            return isinstance(found, str) and _COMPARISONS[self.comparison](found, self.value)
+        compare = _COMPARISONS[self.comparison]
+        if isinstance(found, str):
+            # Also where it looks like a number: patients 010 and 10 are two.
+            return self.comparison in ("=", "!=") and compare(found, self.value)
+        number = _number(self.value)
         is_number = isinstance(found, (int, float)) and not isinstance(found, bool)
-        return is_number and _COMPARISONS[self.comparison](found, self.value)
+        return is_number and number is not None and compare(found, number)
 
 
 def parse_condition(text: str) -> Condition:
@@ -58,12 +61,16 @@ def parse_condition(text: str) -> Condition:
     if found is None:
         raise ValueError(f"expected FIELD and a value with one of {', '.join(_COMPARISONS)} between, got {text!r}")
     field, comparison, word = found.groups()
+    if comparison not in ("=", "!=") and _number(word) is None:
+        raise ValueError(f"{comparison} needs a number, got {word!r} in {text!r}")
+    return Condition(field, comparison, word)
+
+
+def _number(word: str) -> float | None:
     try:
-        return Condition(field, comparison, float(word))
+        return float(word)
     except ValueError:
-        if comparison not in ("=", "!="):
-            raise ValueError(f"{comparison} needs a number, got {word!r} in {text!r}") from None
-        return Condition(field, comparison, word)
+        return None
 
 
 def select(source: CocoSet, conditions: Iterable[Condition]) -> list[int]:

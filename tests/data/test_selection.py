@@ -7,15 +7,15 @@ from fetalseg.errors import DataError
 
 @pytest.fixture
 def heads(content, write_set):
-    content["images"][0] |= {"head_circumference_mm": 99.0, "probe": "transvaginal"}
-    content["images"][1] |= {"head_circumference_mm": 99.5}
+    content["images"][0] |= {"head_circumference_mm": 99.0, "probe": "transvaginal", "case": "010"}
+    content["images"][1] |= {"head_circumference_mm": 99.5, "case": "10"}
     return read_coco(write_set(content))
 
 
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
-        ("head_circumference_mm<=99", Condition("head_circumference_mm", "<=", 99.0)),
+        ("head_circumference_mm<=99", Condition("head_circumference_mm", "<=", "99")),
         ("view = neck", Condition("view", "=", "neck")),
         ("probe!=endocavity probe", Condition("probe", "!=", "endocavity probe")),
     ],
@@ -49,6 +49,11 @@ def test_what_is_no_condition_is_refused(written, message):
         (["probe!=transabdominal"], [7]),
         # A number is no text.
         (["view<5"], []),
+        (["head_circumference_mm=wide"], []),
+        # Cases called by digits are texts: 010 and 10 are two.
+        (["case=010"], [7]),
+        (["case!=10"], [7]),
+        (["case=10"], [9]),
     ],
 )
 def test_images_that_meet_all_conditions_are_chosen(heads, conditions, ids):
@@ -57,4 +62,4 @@ def test_images_that_meet_all_conditions_are_chosen(heads, conditions, ids):
 
 def test_a_field_that_no_image_has_is_a_mistake(heads):
     with pytest.raises(DataError, match=r"no image has 'hc'; fields are .*head_circumference_mm"):
-        select(heads, [Condition("hc", "<", 99.0)])
+        select(heads, [Condition("hc", "<", "99")])
