@@ -39,7 +39,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class StructureStatistics:
-    """One structure in a set; crowds don't count.
+    """One structure in a set; crowds don't count, and make it unknown where there is nothing else.
 
     Attributes:
         name: of the structure.
@@ -129,10 +129,12 @@ def _describe(source: CocoSet, label: int, scales: dict[int, tuple[float, float]
     sizes_px: list[tuple[float, float]] = []
     longer_mm: list[float] = []
     for image in source.images:
-        found = [a for a in image.annotations if a.label == label and not a.crowd]
+        every = [a for a in image.annotations if a.label == label]
+        found = [a for a in every if not a.crowd]
         if not found:
-            absent += label in image.known
-            unknown += label not in image.known
+            is_absent = label in image.known and not every
+            absent += is_absent
+            unknown += not is_absent
             continue
         by_view[image.view or NO_VIEW] += 1
         scale = scales.get(image.id)

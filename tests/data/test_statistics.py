@@ -56,12 +56,13 @@ def test_sizes_are_in_px_and_in_mm_where_there_is_a_scale(figures):
     assert (bone.longer_mm, bone.length_mm) == ((), None)
 
 
-def test_crowds_do_not_count(write_set, content):
+def test_a_crowd_does_not_count_and_leaves_open_whether_a_structure_is_there(write_set, content):
     content["annotations"][1]["iscrowd"] = 1
 
     nt = by_name(describe_set(read_coco(write_set(content))))["nuchal_translucency"]
 
-    assert (nt.annotations, nt.present, nt.absent) == (0, 0, 2)
+    # Image 9 lists everything and shows no translucency.
+    assert (nt.annotations, nt.present, nt.absent, nt.unknown) == (0, 0, 1, 1)
 
 
 def test_a_spread_is_made_of_percentiles():
