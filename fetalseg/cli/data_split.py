@@ -56,6 +56,12 @@ def run(args: argparse.Namespace) -> int:
         console.print(
             "[yellow]By image: no image names a patient, so one may be on two sides, and figures optimistic.[/]"
         )
+    elif splits.unit.endswith("or image"):
+        word = splits.unit.split()[0]
+        console.print(
+            f"[yellow]No {word} that is named is in two parts; images that name none were split one by one, so figures "
+            "may be optimistic.[/]"
+        )
     else:
         console.print(f"No {splits.unit} is in two parts.")
     print(f"wrote {summary}")

@@ -154,6 +154,20 @@ def test_a_split_without_patients_says_that_it_is_by_image(hospital, tmp_path, c
     assert "By image: no image names a patient" in capsys.readouterr().out
 
 
+def test_a_split_says_that_images_without_a_patient_may_be_on_two_sides(hospital, tmp_path, capsys):
+    content = json.loads((hospital / "instances.json").read_text())
+    for image in content["images"]:
+        image["file_name"] = str(hospital / "images" / image["file_name"])
+        if image["id"] >= 12:
+            del image["patient"]
+    (tmp_path / "instances.json").write_text(json.dumps(content))
+
+    assert main(["data", "split", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+
+    out = capsys.readouterr().out
+    assert "No patient that is named is in two parts; images that name none were split one by one" in out
+
+
 def test_a_split_may_keep_another_field_together(hospital, tmp_path, capsys):
     assert main(["data", "split", str(hospital), "--out", str(tmp_path / "out"), "--group", "probe"]) == 0
     assert "No group is in two parts." in capsys.readouterr().out
