@@ -19,6 +19,8 @@ __all__ = ["choose_frames", "contact_sheet", "truth_instances"]
 
 Image = npt.NDArray[np.uint8]
 
+MAX_FRAMES = 500  # about 9,800 x 6,700 px; a JPEG holds 65,535 a side
+
 _WIDTH = 400  # px, of a frame's place; its height follows the frames
 _CAPTION = 22  # px
 _GAP = 6  # px
@@ -35,17 +37,17 @@ def choose_frames(
 
     Args:
         source: the set.
-        count: at least 1.
+        count: 1 to 500.
         structure: only images with an annotation of it.
         view: only images of it.
         seed: same seed, same images.
 
     Raises:
-        ValueError: a count below 1, or a structure that the set doesn't have.
+        ValueError: a count below 1 or above 500, or a structure that the set doesn't have.
         DataError: no image fits.
     """
-    if count < 1:
-        raise ValueError(f"the number of frames must be at least 1, got {count}")
+    if not 1 <= count <= MAX_FRAMES:
+        raise ValueError(f"the number of frames must be 1 to {MAX_FRAMES}, got {count}")
     if structure is not None and structure not in source.structures:
         raise ValueError(f"unknown structure {structure!r}; the set has {', '.join(source.structures)}")
     label = None if structure is None else source.structures.index(structure)

@@ -43,7 +43,7 @@ def test_a_choice_without_frames_says_what_there_is(source):
         choose_frames(source, 9, structure="cranium", view="neck")
     with pytest.raises(ValueError, match="unknown structure 'skull'; the set has cranium, "):
         choose_frames(source, 9, structure="skull")
-    with pytest.raises(ValueError, match="must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="must be 1 to 500, got 0"):
         choose_frames(source, 0)
 
 
