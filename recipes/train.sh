@@ -10,13 +10,13 @@ variant=${1:?which model: fetalseg-s or fetalseg-m}
 data=${2:?folder with hc18/ and nt/}
 run=${3:?folder of the run}
 
-[ -e "$data/phantom/instances.json" ] || fetalseg phantom --out "$data/phantom" --frames 4500 --seed 1
 case $variant in
 fetalseg-s) recipe=(--steps 4000) ;;
 fetalseg-m) recipe=(--steps 2000 --lr 5e-4 --init "$(dirname "$0")/../models/fetalseg-s.safetensors") ;;
 *) echo "no recipe for $variant; there are fetalseg-s and fetalseg-m" >&2 && exit 2 ;;
 esac
 [ -e "$run/state.safetensors" ] && recipe+=(--resume)
+[ -e "$data/phantom/instances.json" ] || fetalseg phantom --out "$data/phantom" --frames 4500 --seed 1
 
 # Nothing is chosen on the held-out tenth of each set: the weights are those of the end of the run.
 fetalseg train --variant "$variant" --out "$run" "${recipe[@]}" --seed 0 --ship last \
