@@ -163,6 +163,7 @@ def _run_once(args: argparse.Namespace, chosen: Variant, processes: Processes, c
     described, augment = facts(args, sets), augmentation(args.augment)
     share = _HOLDOUT if args.holdout is None else args.holdout
     splits = [split_set(each.source, share) for each in sets]
+    options = train_options(args, sum(len(split.train) for split in splits))
     data = divide(sets, decode_sets(sets, chosen.input), splits, validation_frames=args.validation_frames)
     for each, split in zip(sets, splits, strict=True):
         console.print(
@@ -173,7 +174,7 @@ def _run_once(args: argparse.Namespace, chosen: Variant, processes: Processes, c
         chosen,
         data,
         args.out,
-        train_options(args, data),
+        options,
         imagenet=not args.random_init,
         init=args.init,
         augmentation=augment,
@@ -198,7 +199,8 @@ def train_with_display(trainer: Trainer, processes: Processes, console: Console)
     live = LiveLine(console)
 
     def show(scores: dict[str, list[Score]]) -> None:
-        console.print(scores_table(scores, f"held-out frames, step {trainer.progress.step}"))
+        if any(scores.values()):
+            console.print(scores_table(scores, f"held-out frames, step {trainer.progress.step}"))
 
     with live, ends_softly(trainer.stop, alone=processes.count == 1):
         ending = trainer.run(on_step=live.step, on_scores=show)

@@ -52,11 +52,11 @@ class LiveLine:
         self._bar.update(
             self._task,
             completed=report.progress,
-            description=f"step {report.step} loss {report.losses['total']:.3f} | {speed}",
+            description=f"step {report.step} epoch {report.epoch:.1f} loss {report.losses['total']:.3f} | {speed}",
         )
         if not self._console.is_terminal and report.step % _LINE_EVERY == 0:
             terms = " ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
-            line = f"{100 * report.progress:5.1f} % step {report.step} {terms} | {speed}"
+            line = f"{100 * report.progress:5.1f} % step {report.step} epoch {report.epoch:.1f} {terms} | {speed}"
             self._console.print(line, soft_wrap=True, highlight=False)
 
 
@@ -106,9 +106,11 @@ def print_summary(console: Console, trainer: Trainer, ending: Ending, last: Step
 
 
 def repeats_table(name: str, rows: Sequence[TableRow], repeats: int) -> Table:
-    """Table 4 of one set: mean and SD of the repeats, n/a without ground truth."""
-    title = f"{name}: AP50, mean ± SD of {repeats}"
+    """Table 4 of one set: mean and sample SD of the repeats, n/a without ground truth."""
+    title = f"{name}: AP50, mean ± SD of {repeats} runs" if repeats > 1 else f"{name}: AP50 of one run"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    if repeats > 1:
+        table.caption, table.caption_justify = "SD with n - 1 in the denominator", "left"
     table.add_column("structure")
     for heading in ("n", "box", "mask"):
         table.add_column(heading, justify="right")
@@ -116,7 +118,10 @@ def repeats_table(name: str, rows: Sequence[TableRow], repeats: int) -> Table:
         table.add_row(row.structure, str(row.support), str(row.box or "n/a"), str(row.mask or "n/a"))
     table.add_section()
     mean = rows[-1]
-    table.add_row(f"mean of {mean.support}", "", str(mean.box or "n/a"), str(mean.mask or "n/a"), style="bold")
+    of = f"mean of {mean.support}"
+    if mean.mask is not None and mean.mask_support != mean.support:
+        of += f" ({mean.mask_support} by mask)"
+    table.add_row(of, "", str(mean.box or "n/a"), str(mean.mask or "n/a"), style="bold")
     return table
 
 

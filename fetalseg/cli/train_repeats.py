@@ -11,13 +11,14 @@ import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
 from fetalseg.cli.interruption import INTERRUPTED
 from fetalseg.cli.train_display import repeats_table
 from fetalseg.cli.train_settings import augmentation, facts, read_sets, train_options
+from fetalseg.data.augment import AugmentOptions
 from fetalseg.data.coco import read_coco, write_subset
 from fetalseg.data.frames import AnnotatedFrame
 from fetalseg.data.protocol import RepeatedSplits, repeated_splits
@@ -28,7 +29,8 @@ from fetalseg.segmenter import Segmenter
 from fetalseg.training.build import build_trainer
 from fetalseg.training.distributed import Processes
 from fetalseg.training.errors import TrainingError
-from fetalseg.training.repeats import keep_protocol, read_metrics, summarise, write_tables
+from fetalseg.training.options import TrainOptions
+from fetalseg.training.repeats import keep_protocol, read_json, summarise, write_tables
 from fetalseg.training.run_folder import RunFolder
 from fetalseg.training.training_data import SharedSet, decode_sets, divide, write_held_out
 
@@ -38,7 +40,7 @@ _PATIENCE = 5  # validations; the study stopped early too, and doesn't say when
 # Options that are the same for all repeats.
 _SHARED = (
     "variant", "seed", "steps", "minutes", "epochs", "patience", "validations", "validation_frames", "batch", "lr",
-    "precision", "augment", "random_init",
+    "precision", "augment", "random_init", "ship",
 )  # fmt: skip
 
 
@@ -53,10 +55,11 @@ def run_repeats(args: argparse.Namespace, chosen: Variant, processes: Processes,
     _check_unused(args)
     sets = read_sets(args.data)
     splits = [repeated_splits(each.source, repeats=args.repeats, seed=args.seed) for each in sets]
-    repeats = _Repeats(args, chosen, processes, console, sets, splits, decode_sets(sets, chosen.input))
+    recipe = _recipe(args, sets, splits)
+    repeats = _Repeats(args, chosen, processes, console, sets, splits, recipe, decode_sets(sets, chosen.input))
     repeats.prepare()
     for number in range(args.repeats):
-        if not all(read_metrics(path) for path in repeats.results(number)) and not repeats.run_one(number):
+        if not all(read_json(path) for path in repeats.results(number)) and not repeats.run_one(number):
             return INTERRUPTED
     repeats.write_table()
     return 0
@@ -71,6 +74,26 @@ def _check_unused(args: argparse.Namespace) -> None:
         )
 
 
+class _Recipe(NamedTuple):
+    """What the options of the command mean, checked before any frame is decoded.
+
+    Attributes:
+        options: of each repeat.
+        augmentation: of all of them.
+        facts: for the checkpoints' header.
+    """
+
+    options: list[TrainOptions]
+    augmentation: AugmentOptions
+    facts: dict[str, Any]
+
+
+def _recipe(args: argparse.Namespace, sets: Sequence[SharedSet], splits: Sequence[RepeatedSplits]) -> _Recipe:
+    frames = [sum(len(split.folds[number].train) for split in splits) for number in range(args.repeats)]
+    options = [train_options(args, count, repeat=number) for number, count in enumerate(frames)]
+    return _Recipe(options, augmentation(args.augment), facts(args, sets))
+
+
 @dataclass(frozen=True)
 class _Repeats:
     """What all repeats share.
@@ -82,6 +105,7 @@ class _Repeats:
         console: to print on.
         sets: the data.
         splits: of each set.
+        recipe: how to train.
         frames: of each set, by image id.
     """
 
@@ -91,6 +115,7 @@ class _Repeats:
     console: Console
     sets: Sequence[SharedSet]
     splits: Sequence[RepeatedSplits]
+    recipe: _Recipe
     frames: Sequence[Mapping[int, AnnotatedFrame]]
 
     def prepare(self) -> None:
@@ -103,7 +128,10 @@ class _Repeats:
             )
         if self.processes.first:
             with RunFolder(self.args.out).writing():
-                keep_protocol(self.args.out / "protocol.json", self._settings())
+                path = self.args.out / "protocol.json"
+                if not self.args.resume:
+                    path.unlink(missing_ok=True)  # of a command that failed before its first repeat
+                keep_protocol(path, self._settings())
                 for each, split in zip(self.sets, self.splits, strict=True):
                     write_subset(each.source, split.test, self._test_folder(each) / "instances.json")
 
@@ -119,12 +147,12 @@ class _Repeats:
             self.chosen,
             data,
             self._folder(number),
-            train_options(args, data, repeat=number),
+            self.recipe.options[number],
             imagenet=not args.random_init,
             init=args.init,
-            augmentation=augmentation(args.augment),
+            augmentation=self.recipe.augmentation,
             threads=args.threads,
-            facts=facts(args, self.sets),
+            facts=self.recipe.facts,
             processes=self.processes,
         )
         if trainer.folder.state.exists():
@@ -137,7 +165,7 @@ class _Repeats:
         if self.processes.first:
             with trainer.folder.writing():
                 for each, path in zip(self.sets, self.results(number), strict=True):
-                    self._evaluate(trainer.folder.best, read_coco(self._test_folder(each)), path.parent)
+                    self._evaluate(trainer.chosen, read_coco(self._test_folder(each)), path.parent)
         return True
 
     def write_table(self) -> None:
@@ -147,11 +175,12 @@ class _Repeats:
         tables = {}
         for place, each in enumerate(self.sets):
             paths = [self.results(number)[place] for number in range(self.args.repeats)]
-            tables[each.source.name] = summarise([found for path in paths if (found := read_metrics(path))])
+            tables[each.source.name] = summarise([found for path in paths if (found := read_json(path))])
             self.console.print(repeats_table(each.source.name, tables[each.source.name], self.args.repeats))
         of_sets = list(zip(self.sets, self.splits, strict=True))
         described: dict[str, Any] = {
             "protocol": "fixed test part of 5 %, 4:1 splits of the rest into training and validation",
+            "figures": "AP50 on the test part of the weights named by ship; sd over the repeats, n - 1 below the line",
             "repeats": self.args.repeats,
             **self._settings(),
             "unit": {each.source.name: split.unit for each, split in of_sets},

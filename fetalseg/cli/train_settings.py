@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import math
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
@@ -16,7 +17,7 @@ from fetalseg.engines.base import usable_cores
 from fetalseg.postprocess.options import PostprocessOptions
 from fetalseg.training.options import TrainOptions
 from fetalseg.training.schedule import Budget
-from fetalseg.training.training_data import SharedSet, TrainingData, common_structures
+from fetalseg.training.training_data import SharedSet, common_structures
 
 __all__ = ["augmentation", "facts", "postprocessing", "read_sets", "train_options"]
 
@@ -38,17 +39,27 @@ def read_sets(texts: Sequence[str]) -> list[SharedSet]:
     return sets
 
 
-def train_options(args: argparse.Namespace, data: TrainingData, *, repeat: int = 0) -> TrainOptions:
+def train_options(args: argparse.Namespace, frames: int, *, repeat: int = 0) -> TrainOptions:
     """The numbers of a run.
 
     Args:
         args: of the command.
-        data: what it learns from: an epoch is as many frames as all sets hold.
+        frames: to learn from, of all sets: an epoch.
         repeat: number of this run among several, 0 for the first; each has a seed of its own.
+
+    Raises:
+        ValueError: a number out of range.
     """
+    for name in ("threads", "validation_frames"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
     steps: int | None = args.steps
     if args.epochs is not None:
-        steps = max(1, round(args.epochs * sum(len(s.frames) for s in data.sets) / args.batch))
+        if not 0 < args.epochs < math.inf:
+            raise ValueError(f"epochs must be above 0, got {args.epochs:g}")
+        # A batch below 1 is refused with the other numbers.
+        steps = max(1, round(args.epochs * frames / max(1, args.batch)))
     return TrainOptions(
         budget=Budget(steps=steps, minutes=args.minutes),
         batch=args.batch,
@@ -58,7 +69,7 @@ def train_options(args: argparse.Namespace, data: TrainingData, *, repeat: int =
         validations=args.validations,
         patience=args.patience,
         ship=args.ship,
-        loaders=args.loaders or max(1, usable_cores() // 4),
+        loaders=max(1, usable_cores() // 4) if args.loaders is None else args.loaders,
         device=args.device,
     )
 

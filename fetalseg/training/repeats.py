@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from fetalseg.errors import DataError
+from fetalseg.training.settings import differences
 
-__all__ = ["MEAN", "Spread", "TableRow", "keep_protocol", "read_metrics", "summarise", "write_tables"]
+__all__ = ["MEAN", "Spread", "TableRow", "keep_protocol", "read_json", "summarise", "write_tables"]
 
 MEAN = "mean"  # name of the row over all structures with ground truth
+_COLUMNS = ("n", "AP50_mean", "AP50_sd", "runs")
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,14 @@ class TableRow:
     Attributes:
         structure: its name, or `MEAN`.
         support: annotations in the test part; for the mean, structures with ground truth.
+        mask_support: those of them that are scored by mask.
         box: AP50 by box.
         mask: AP50 by mask.
     """
 
     structure: str
     support: int
+    mask_support: int
     box: Spread | None
     mask: Spread | None
 
@@ -63,19 +67,16 @@ def keep_protocol(path: Path, settings: Mapping[str, Any]) -> None:
         DataError: repeats with other settings are there already; the message names the differences.
         OSError: the file can't be written.
     """
-    now = json.loads(json.dumps(settings))
-    if not path.exists():
+    then = read_json(path)
+    if then is None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
-        return
-    then = json.loads(path.read_text(encoding="utf-8"))
-    if changed := sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key)):
-        details = ", ".join(f"{key} was {then.get(key)} and is {now.get(key)}" for key in changed)
-        raise DataError(f"{path} belongs to repeats with other settings: {details}")
+        path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    elif changed := differences(then, settings):
+        raise DataError(f"{path} belongs to repeats with other settings: {changed}")
 
 
-def read_metrics(path: Path) -> dict[str, Any] | None:
-    """The `metrics.json` of a repeat; None if it isn't there, or was cut off as it was written."""
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a file; None if the file isn't there, or was cut off as it was written."""
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -101,28 +102,33 @@ def summarise(metrics: Sequence[Mapping[str, Any]]) -> list[TableRow]:
         TableRow(
             structure=name,
             support=found["support"],
+            mask_support=found["mask_support"],
             box=_spread([_ap50(m["structures"][name]["box"]) for m in metrics]),
             mask=_spread([_ap50(m["structures"][name]["mask"]) for m in metrics]),
         )
         for name, found in first["structures"].items()
     ]
     boxes, masks = ([_ap50(m[kind]) for m in metrics] for kind in ("box", "mask"))
-    return [*rows, TableRow(MEAN, first["box"]["n"], _spread(boxes), _spread(masks))]
+    by_mask = first["mask"]["n"] if first["mask"] else 0
+    return [*rows, TableRow(MEAN, first["box"]["n"], by_mask, _spread(boxes), _spread(masks))]
 
 
 def write_tables(folder: Path, tables: Mapping[str, Sequence[TableRow]], facts: Mapping[str, Any]) -> None:
     """Writes `table4.csv` and `table4.json`: the rows of each set, and how they came about.
+
+    What can't be scored is empty in the one and null in the other.
 
     Raises:
         OSError: a file can't be written.
     """
     with (folder / "table4.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(
-            ["set", "structure", "support", "box_AP50_mean", "box_AP50_sd", "mask_AP50_mean", "mask_AP50_sd"]
-        )
+        writer.writerow(["set", "structure"] + [f"{kind}_{column}" for kind in ("box", "mask") for column in _COLUMNS])
         for name, rows in tables.items():
-            writer.writerows([name, row.structure, row.support, *_cells(row.box), *_cells(row.mask)] for row in rows)
+            writer.writerows(
+                [name, row.structure, row.support, *_cells(row.box), row.mask_support, *_cells(row.mask)]
+                for row in rows
+            )
     content = {**facts, "sets": {name: [asdict(row) for row in rows] for name, rows in tables.items()}}
     (folder / "table4.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -139,4 +145,4 @@ def _spread(values: Sequence[float | None]) -> Spread | None:
 
 
 def _cells(spread: Spread | None) -> list[float | None]:
-    return [None, None] if spread is None else [spread.mean, spread.sd]
+    return [None, None, 0] if spread is None else [spread.mean, spread.sd, len(spread.values)]

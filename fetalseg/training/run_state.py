@@ -18,6 +18,7 @@ from fetalseg.model.yolact import Yolact
 from fetalseg.training.ema import MovingAverage
 from fetalseg.training.mixed_precision import MixedPrecision
 from fetalseg.training.progress import Progress
+from fetalseg.training.settings import differences
 
 __all__ = ["load_state", "save_state"]
 
@@ -87,11 +88,8 @@ def load_state(
         raise DataError(f"{path} is not a safetensors file: {error}") from None
     if not isinstance(header, dict) or header.get("schema") != _SCHEMA:
         raise DataError(f"{path} is not the state of a run with schema {_SCHEMA}")
-    then: dict[str, Any] = header["identity"]
-    now = json.loads(json.dumps(identity))
-    if changed := sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key)):
-        details = ", ".join(f"{key} was {then.get(key)} and is {now.get(key)}" for key in changed)
-        raise DataError(f"{path} belongs to a run with other settings: {details}")
+    if changed := differences(header["identity"], identity):
+        raise DataError(f"{path} belongs to a run with other settings: {changed}")
     network.load_state_dict(_under(tensors, "network."))
     average.network.load_state_dict(_under(tensors, "average."))
     average.updates = header["updates"]

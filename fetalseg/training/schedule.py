@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 __all__ = ["Budget", "learning_rate_factor"]
 
@@ -15,15 +15,21 @@ class Budget:
     Attributes:
         steps: optimiser steps.
         minutes: of training, waiting and validation included.
+
+    Raises:
+        ValueError: none or both are given, or a number that is not above 0.
     """
 
     steps: int | None = None
     minutes: float | None = None
 
     def __post_init__(self) -> None:
-        given = [value for value in (self.steps, self.minutes) if value is not None]
-        if len(given) != 1 or given[0] <= 0:
-            raise ValueError(f"expected either steps or minutes above 0, got {self.steps} and {self.minutes}")
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        if len(given) != 1:
+            raise ValueError(f"expected either steps or minutes, got {self.steps} and {self.minutes}")
+        for name, value in given.items():
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name} must be above 0, got {value:g}")
 
     def progress(self, step: int, elapsed_s: float) -> float:
         """Share of the run that is done, 0..1, after `step` steps and `elapsed_s` seconds."""

@@ -111,6 +111,7 @@ class Trainer:
             "structures": list(structures),
             "sets": {s.name: [len(s.frames), s.share, s.digest] for s in sets},
             "augmentation": vars(augmentation),
+            "init": self.facts.get("init"),
             **options.identity(),
         }
         self._log: RunLog | None = None
@@ -127,6 +128,11 @@ class Trainer:
         self.progress = load_state(
             self.folder.state, self.network, self.average, self._optimizer, self._mixed, self._identity
         )
+
+    @property
+    def chosen(self) -> Path:
+        """The weights to ship and to test, in full precision: see `TrainOptions.ship`."""
+        return self.folder.best if self._options.ship == "best" else self.folder.last
 
     def stop(self) -> None:
         """Lets `run` end after the step that it is at, its state saved; safe to call from a signal handler."""
@@ -184,8 +190,7 @@ class Trainer:
         if ending == "stopped":
             self._save()
         else:
-            chosen = self.folder.best if self._options.ship == "best" else self.folder.last
-            network, facts = load_checkpoint(chosen)
+            network, facts = load_checkpoint(self.chosen)
             save_checkpoint(self.folder.shipped(network.variant.name), network, facts, half=True)
 
     def _ending(self) -> Ending | None:

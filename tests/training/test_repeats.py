@@ -2,9 +2,11 @@ import csv
 import json
 
 import pytest
+from rich.console import Console
 
+from fetalseg.cli.train_display import repeats_table
 from fetalseg.errors import DataError
-from fetalseg.training.repeats import Spread, keep_protocol, read_metrics, summarise, write_tables
+from fetalseg.training.repeats import Spread, keep_protocol, read_json, summarise, write_tables
 
 
 def _metrics(box, mask, *, sha256="a"):
@@ -14,8 +16,8 @@ def _metrics(box, mask, *, sha256="a"):
         "box": {"AP50": box, "n": 1},
         "mask": {"AP50": mask, "n": 1},
         "structures": {
-            "cranium": {"support": 4, "box": {"AP50": box}, "mask": {"AP50": mask}},
-            "spine": {"support": 0, "box": {"AP50": None}, "mask": {"AP50": None}},
+            "cranium": {"support": 4, "mask_support": 3, "box": {"AP50": box}, "mask": {"AP50": mask}},
+            "spine": {"support": 0, "mask_support": 0, "box": {"AP50": None}, "mask": {"AP50": None}},
         },
     }
 
@@ -29,7 +31,8 @@ def test_the_spread_of_three_repeats_is_mean_and_sample_sd():
     assert cranium.mask.sd == pytest.approx(0, abs=1e-12)
     assert str(cranium.box) == "0.600 ± 0.100"
     assert (spine.box, spine.mask) == (None, None)
-    assert (mean.structure, mean.support) == ("mean", 1)
+    assert (cranium.support, cranium.mask_support) == (4, 3)
+    assert (mean.structure, mean.support, mean.mask_support) == ("mean", 1, 1)
     assert mean.box.values == (0.5, 0.6, 0.7)
 
 
@@ -44,9 +47,11 @@ def test_a_set_without_masks_has_no_figures_by_mask():
     metrics = _metrics(0.5, None)
     metrics["mask"] = None
     for figures in metrics["structures"].values():
-        figures["mask"] = None
+        figures["mask"], figures["mask_support"] = None, 0
 
-    assert [row.mask for row in summarise([metrics])] == [None, None, None]
+    rows = summarise([metrics])
+    assert [row.mask for row in rows] == [None, None, None]
+    assert [row.mask_support for row in rows] == [0, 0, 0]
 
 
 def test_repeats_of_different_test_parts_are_not_averaged():
@@ -63,7 +68,9 @@ def test_the_table_is_written_as_csv_and_json(tmp_path):
         rows = list(csv.DictReader(file))
     assert [row["structure"] for row in rows] == ["cranium", "spine", "mean"]
     assert float(rows[0]["box_AP50_mean"]) == pytest.approx(0.6)
-    assert rows[1]["box_AP50_mean"] == ""
+    assert [rows[0][name] for name in ("box_n", "box_runs", "mask_n", "mask_runs")] == ["4", "2", "3", "2"]
+    assert float(rows[0]["mask_AP50_sd"]) == 0
+    assert [rows[1][name] for name in ("box_n", "box_AP50_mean", "box_AP50_sd", "box_runs")] == ["0", "", "", "0"]
     content = json.loads((tmp_path / "table4.json").read_text())
     assert content["repeats"] == 2
     assert content["sets"]["drawn"][1]["box"] is None
@@ -76,12 +83,30 @@ def test_repeats_with_other_settings_are_not_mixed(tmp_path):
     keep_protocol(path, {"seed": 0, "data": ("a", 1.0)})
     with pytest.raises(DataError, match="other settings: seed was 0 and is 1"):
         keep_protocol(path, {"seed": 1, "data": ["a", 1.0]})
+    path.write_text('{"seed": ')  # what a full disk left
+    keep_protocol(path, {"seed": 1})
+    assert json.loads(path.read_text()) == {"seed": 1}
+
+
+def test_the_printed_mean_says_how_many_structures_it_is_over(capsys):
+    metrics = _metrics(0.5, 0.25)
+    metrics["structures"]["spine"] = {"support": 2, "mask_support": 0, "box": {"AP50": 0.7}, "mask": None}
+    metrics["box"] = {"AP50": 0.6, "n": 2}
+
+    Console(width=100).print(repeats_table("drawn", summarise([metrics, metrics]), 2))
+
+    printed = capsys.readouterr().out
+    assert "drawn: AP50, mean ± SD of 2 runs" in printed
+    assert "SD with n - 1" in printed
+    rows = {line[:8].strip(): line.split() for line in printed.splitlines() if line.strip()}
+    assert rows["spine"][-1] == "n/a"
+    assert rows["mean of"][2:5] == ["2", "(1", "by"]
 
 
 def test_figures_that_were_cut_off_are_none(tmp_path):
     path = tmp_path / "metrics.json"
-    assert read_metrics(path) is None
+    assert read_json(path) is None
     path.write_text('{"box": ')
-    assert read_metrics(path) is None
+    assert read_json(path) is None
     path.write_text('{"box": 1}')
-    assert read_metrics(path) == {"box": 1}
+    assert read_json(path) == {"box": 1}

@@ -19,9 +19,18 @@ def test_progress_counts_steps_or_minutes():
     assert Budget(minutes=2).progress(0, 500) == 1
 
 
-@pytest.mark.parametrize("numbers", [{}, {"steps": 5, "minutes": 1}, {"steps": 0}, {"minutes": -1}])
-def test_a_budget_is_either_steps_or_minutes(numbers):
-    with pytest.raises(ValueError, match="either steps or minutes above 0"):
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({}, "either steps or minutes, got None and None"),
+        ({"steps": 5, "minutes": 1}, "either steps or minutes, got 5 and 1"),
+        ({"steps": 0}, "steps must be above 0, got 0"),
+        ({"minutes": -1.5}, "minutes must be above 0, got -1.5"),
+        ({"minutes": float("nan")}, "minutes must be above 0, got nan"),
+    ],
+)
+def test_a_budget_is_either_steps_or_minutes(numbers, message):
+    with pytest.raises(ValueError, match=message):
         Budget(**numbers)
 
 

@@ -169,6 +169,9 @@ def test_sets_with_different_structures_are_not_trained_together(drawn_set, tmp_
         (["--augment", "flip,fog"], "unknown augmentation fog; known are flip, "),
         (["--init", "none.safetensors"], "no checkpoint at none.safetensors"),
         (["--batch", "0"], "batch must be at least 1, got 0"),
+        (["--loaders", "0"], "loaders must be at least 1, got 0"),
+        (["--threads", "0"], "threads must be at least 1, got 0"),
+        (["--validation-frames", "-1"], "validation_frames must be at least 1, got -1"),
         (["--repeats", "2"], "--repeats splits 4:1 as the study did; leave out --holdout"),
     ],
 )
@@ -179,6 +182,43 @@ def test_a_wrong_setting_is_one_line_and_nothing_is_written(drawn_set, tmp_path,
     assert message in error
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--epochs", "-3"], "epochs must be above 0, got -3"),
+        (["--epochs", "inf"], "epochs must be above 0, got inf"),
+        (["--epochs", "1", "--batch", "0"], "batch must be at least 1, got 0"),
+        (["--minutes", "nan"], "minutes must be above 0, got nan"),
+    ],
+)
+def test_a_wrong_length_is_found_before_any_frame_is_decoded(drawn_set, tmp_path, capsys, arguments, message):
+    _empty_mask(drawn_set)
+    common = ["train", "--data", str(drawn_set), "--variant", "fetalseg-test", "--out", str(tmp_path / "run")]
+
+    assert main([*common, *arguments]) == 1
+
+    assert capsys.readouterr().err == f"fetalseg train: {message}\n"
+
+
+def test_without_held_out_frames_no_scores_are_shown(drawn_set, tmp_path, capsys):
+    assert _train(drawn_set, tmp_path / "run", "--holdout", "0") == 0
+
+    printed = capsys.readouterr().out
+    assert "finished after 2 steps" in printed
+    assert "AP50" not in printed
+
+
+def test_a_run_is_not_resumed_with_another_word_on_where_it_started(drawn_set, tmp_path, capsys):
+    out, given = tmp_path / "run", tmp_path / "given.safetensors"
+    save_checkpoint(given, Yolact(variant("fetalseg-test")), {})
+    assert _train(drawn_set, out, "--init", str(given)) == 0
+
+    assert _train(drawn_set, out, "--resume", "--init", str(given)) == 0
+    assert _train(drawn_set, out, "--resume") == 1
+
+    assert "other settings: init was " in capsys.readouterr().err
 
 
 def test_shares_are_given_to_every_set_or_to_none(drawn_set, tmp_path, capsys):

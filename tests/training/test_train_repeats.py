@@ -8,6 +8,10 @@ import time
 import pytest
 
 from fetalseg.cli import main
+from fetalseg.model.checkpoint import save_checkpoint
+from fetalseg.model.variants import variant
+from fetalseg.model.yolact import Yolact
+from fetalseg.model_file import file_digest
 
 pytest.importorskip("pycocotools", reason="the extra eval is not installed")
 
@@ -44,7 +48,7 @@ def test_repeats_share_one_test_part_and_end_in_a_table(drawn_set, tmp_path, cap
     assert (content["repeats"], content["patience"], content["unit"]) == (2, 5, {"drawn": "patient"})
     assert len(content["sets"]["drawn"][0]["box"]["values"]) == 2
     printed = capsys.readouterr().out
-    assert "mean ± SD of 2" in printed
+    assert "drawn: AP50, mean ± SD of 2 runs" in printed
     assert "n/a" in printed
 
 
@@ -77,21 +81,47 @@ def test_an_interrupted_repeat_is_gone_on_with(drawn_set, tmp_path):
 
     def end_after_the_first_step():
         while not (out / "repeat-1" / "log.csv").exists():
-            time.sleep(0.01)
+            time.sleep(0.002)
         os.kill(os.getpid(), signal.SIGTERM)
 
     killer = threading.Thread(target=end_after_the_first_step)
     killer.start()
-    assert _train(drawn_set, out, "--steps", "40") == 130
+    assert _train(drawn_set, out, "--steps", "16") == 130
     killer.join()
     begun = len((out / "repeat-1" / "log.csv").read_text().splitlines())
     assert not (out / "repeat-2").exists()
 
-    assert _train(drawn_set, out, "--steps", "40", "--resume") == 0
+    assert _train(drawn_set, out, "--steps", "16", "--resume") == 0
 
     rows = (out / "repeat-1" / "log.csv").read_text().splitlines()
-    assert begun < len(rows) == 41
+    assert begun < len(rows) == 17
     assert (out / "table4.csv").exists()
+
+
+def test_the_weights_to_ship_are_the_ones_that_are_tested(drawn_set, tmp_path):
+    out = tmp_path / "run"
+
+    assert _train(drawn_set, out, "--ship", "last") == 0
+    folder = out / "repeat-1"
+    # After so few steps both are the same: make them differ, and let the repeat be tested again.
+    save_checkpoint(folder / "best.safetensors", Yolact(variant("fetalseg-test")), {})
+    (folder / "test" / "drawn" / "metrics.json").unlink()
+
+    assert _train(drawn_set, out, "--ship", "last", "--resume") == 0
+
+    tested = json.loads((folder / "test" / "drawn" / "metrics.json").read_text())["model"]["sha256"]
+    assert tested == file_digest(folder / "last.safetensors") != file_digest(folder / "best.safetensors")
+    assert json.loads((out / "table4.json").read_text())["ship"] == "last"
+
+
+def test_a_wrong_setting_of_repeats_leaves_nothing_that_stands_in_the_way_of_the_right_one(drawn_set, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert _train(drawn_set, out, "--seed", "-1") == 1
+    assert "seed must be at least 0, got -1" in capsys.readouterr().err
+    assert _train(drawn_set, out, "--init", str(tmp_path / "none.safetensors")) == 1
+    assert "no checkpoint at" in capsys.readouterr().err
+
+    assert _train(drawn_set, out) == 0
 
 
 def test_the_test_part_is_looked_at_before_the_first_training(drawn_set, tmp_path, capsys):
