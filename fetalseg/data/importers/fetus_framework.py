@@ -11,14 +11,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fetalseg.anatomy import structure
-from fetalseg.data.importers.written_set import ImportedSet, SetWriter, read_pixels, ruled_out
+from fetalseg.data.importers.written_set import ImportedSet, SetWriter, held, read_pixels, ruled_out
 from fetalseg.errors import DataError, MissingExtraError
 
 __all__ = ["import_fetus_framework"]
@@ -59,19 +59,18 @@ def import_fetus_framework(
     Raises:
         DataError: another layout, a table that doesn't fit, an image that can't be read.
     """
-    table = next(iter(sorted(folder.rglob(TABLE))), None) if folder.is_dir() else None
+    table = min(folder.rglob(TABLE), default=None)
     if table is None:
-        raise DataError(f"{folder}: expected {TABLE} and folders of PNG images, found no {TABLE} at any depth")
+        raise DataError(f"{folder}: expected {TABLE} at any depth, and folders of PNG images; found {held(folder)}")
     writer = SetWriter(out, dict(_INFO))
     boxes = _read_boxes(table, writer.left_out)
-    places = _image_places(table.parent, boxes)
+    places = _image_places(table.parent, boxes, writer.left_out)
     absent = ruled_out("neck")
     writer.start()
     for done, name in enumerate(sorted(boxes, key=_by_number), 1):
         if progress is not None:
             progress(done, len(boxes))
         if name not in places:
-            writer.left_out.append(f"{name}: in the table, but there is no such image")
             continue
         pixels = read_pixels(places[name])
         found = _usable(name, boxes[name], (pixels.shape[0], pixels.shape[1]), writer.left_out)
@@ -133,8 +132,8 @@ def _corners(values: dict[str, Any]) -> tuple[float, float, float, float] | None
     return (x1, y1, x2, y2) if finite and x1 < x2 and y1 < y2 else None
 
 
-def _image_places(folder: Path, wanted: Iterable[str]) -> dict[str, Path]:
-    """Where each image lies; a name in several folders must stand for one and the same image."""
+def _image_places(folder: Path, wanted: Collection[str], left_out: list[str]) -> dict[str, Path]:
+    """Where each image lies; without those that aren't there, and names in several folders that mean several images."""
     places: dict[str, list[Path]] = defaultdict(list)
     names = set(wanted)
     for path in sorted(folder.rglob("*")):
@@ -143,10 +142,18 @@ def _image_places(folder: Path, wanted: Iterable[str]) -> dict[str, Path]:
     if not places:
         some = ", ".join(sorted(names)[:3])
         raise DataError(f"{folder}: expected the images of the table at any depth, such as {some}; found none of them")
-    for name, found in places.items():
-        if len({hashlib.sha256(path.read_bytes()).digest() for path in found}) > 1:
-            raise DataError(f"{name} is the name of different images: {found[0]} and {found[1]}; expected one")
-    return {name: found[0] for name, found in places.items()}
+    chosen = {}
+    for name in sorted(names, key=_by_number):
+        found = places.get(name, [])
+        if not found:
+            left_out.append(f"{name}: in the table, but there is no such image")
+        elif len({hashlib.sha256(path.read_bytes()).digest() for path in found}) > 1:
+            # The table names no folder, so the boxes may belong to either.
+            shown = " and ".join(path.relative_to(folder).as_posix() for path in found)
+            left_out.append(f"{name}: the name of different images, {shown}")
+        else:
+            chosen[name] = found[0]
+    return chosen
 
 
 def _usable(name: str, boxes: list[_Box], shape: tuple[int, int], left_out: list[str]) -> list[_Box]:

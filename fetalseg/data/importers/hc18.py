@@ -3,7 +3,8 @@
 van den Heuvel, de Bruijn, de Korte, van Ginneken, PLoS ONE 2018;13(8):e0200412; the training set on Zenodo, doi
 10.5281/zenodo.1327317, CC BY 4.0: `training_set/NNN_HC.png` beside `NNN_HC_Annotation.png`, an ellipse drawn with a
 thin line, and `training_set_pixel_size_and_HC.csv`. Further images of a subject are called `NNN_2HC.png` and so on. The
-test set has no outlines.
+test set has no outlines. Some programs unpack an archive into a folder of its name, which makes
+`training_set/training_set/`, so files are looked for at any depth.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fetalseg.anatomy import structure
-from fetalseg.data.importers.written_set import ImportedSet, SetWriter, read_pixels, ruled_out
+from fetalseg.data.importers.written_set import ImportedSet, SetWriter, held, read_pixels, ruled_out
 from fetalseg.errors import DataError
 
 __all__ = ["import_hc18"]
@@ -41,22 +42,26 @@ def import_hc18(folder: Path, out: Path, *, progress: Callable[[int, int], None]
     """Writes the training set as a COCO set of crania.
 
     Args:
-        folder: holds `training_set/` and the table, or is `training_set` with the table inside or beside it.
+        folder: holds the images and, at any depth too or beside it, the table.
         out: folder of the new set.
         progress: called with how many images are done, and how many there are.
 
     Raises:
         DataError: another layout, a table that doesn't fit, an image that can't be read.
     """
-    table = _find(folder, TABLE)
-    images = next((place for place in (folder / "training_set", folder) if next(place.glob("*_HC.png"), None)), None)
-    if images is None:
-        raise DataError(f"{folder}: expected images called 001_HC.png in training_set/ or here; found {_held(folder)}")
+    table = _find_table(folder)
+    # Images of the test set have the same names; only those of the training set have outlines.
+    outlines = min(folder.rglob("[0-9]*HC_Annotation.png"), default=None)
+    if outlines is None:
+        raise DataError(f"{folder}: expected outlines called 001_HC_Annotation.png at any depth; found {held(folder)}")
+    images = outlines.parent
     rows = _read_table(table)
     known = sorted(structure(name).id for name in {"cranium"} | ruled_out("head"))
     writer = SetWriter(out, dict(_INFO))
     writer.start()
     for done, (name, pixel_mm, head_mm) in enumerate(rows, 1):
+        if progress is not None:
+            progress(done, len(rows))
         patient = _NAME.fullmatch(name)
         if patient is None:
             raise DataError(f"{table}: file name {name!r}, expected one such as 001_HC.png or 010_2HC.png")
@@ -78,8 +83,6 @@ def import_hc18(folder: Path, out: Path, *, progress: Callable[[int, int], None]
         }
         number, _ = writer.add_image(pixels, f"hc18_{Path(name).stem}", facts)
         writer.add_mask(number, "cranium", mask)
-        if progress is not None:
-            progress(done, len(rows))
     return writer.finish()
 
 
@@ -100,18 +103,13 @@ def filled(outline: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_] | None:
     return region.astype(np.bool_)
 
 
-def _find(folder: Path, name: str) -> Path:
-    for place in (folder, folder / "training_set", folder.parent if folder.name == "training_set" else folder):
-        if (place / name).is_file():
-            return place / name
-    raise DataError(f"{folder}: expected {name} from the Zenodo record of HC18; found {_held(folder)}")
-
-
-def _held(folder: Path) -> str:
-    if not folder.is_dir():
-        return "no such folder"
-    names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
-    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "") or "an empty folder"
+def _find_table(folder: Path) -> Path:
+    inside = min(folder.rglob(TABLE), default=None)
+    if inside is not None:
+        return inside
+    if (folder.parent / TABLE).is_file():
+        return folder.parent / TABLE
+    raise DataError(f"{folder}: expected {TABLE} from the Zenodo record of HC18; found {held(folder)}")
 
 
 def _read_table(path: Path) -> list[tuple[str, float, float]]:

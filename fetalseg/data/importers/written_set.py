@@ -16,7 +16,7 @@ from fetalseg.encoding import compressed_runs, run_lengths
 from fetalseg.errors import DataError, FrameError
 from fetalseg.sources.decode import decode_image
 
-__all__ = ["MAX_WIDTH", "ImportedSet", "SetWriter", "read_pixels", "ruled_out"]
+__all__ = ["MAX_WIDTH", "ImportedSet", "SetWriter", "held", "read_pixels", "ruled_out"]
 
 MAX_WIDTH = 640  # px; speckle and the thinnest structures stay visible
 
@@ -158,6 +158,14 @@ def ruled_out(view: str) -> set[str]:
     Limbs and spine may be seen in any of them, and what is tested in the view itself may be there without a label.
     """
     return {name for other in VIEWS if other.name in _PLANES and other.name != view for name in other.tested}
+
+
+def held(folder: Path) -> str:
+    """What is in a folder, for a message about what isn't: some names."""
+    if not folder.is_dir():
+        return "a file that is to be unpacked first" if folder.is_file() else "no such folder"
+    names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "") or "an empty folder"
 
 
 def read_pixels(path: Path) -> npt.NDArray[np.uint8]:

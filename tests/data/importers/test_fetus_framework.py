@@ -116,14 +116,15 @@ def test_rows_that_are_no_boxes_are_left_out_and_said(publisher, tmp_path):
     assert read_coco(done.path).images[0].annotations[0].bbox == (576, 416, 64, 32)
 
 
-def test_a_name_in_two_folders_may_stand_for_one_image_only(publisher, tmp_path):
+def test_an_image_whose_name_means_another_one_elsewhere_is_left_out_and_said(publisher, tmp_path):
     data = (publisher / SET1 / "3.png").read_bytes()
     (publisher / EXTERNAL / "3.png").write_bytes(data)
     assert import_fetus_framework(publisher, tmp_path / "a").images == 3
 
     (publisher / EXTERNAL / "3.png").write_bytes((publisher / SET1 / "20.png").read_bytes())
-    with pytest.raises(DataError, match=r"3\.png is the name of different images: .*External.* and .*Set1.*; expected"):
-        import_fetus_framework(publisher, tmp_path / "b")
+    done = import_fetus_framework(publisher, tmp_path / "b")
+    assert done.left_out == (f"3.png: the name of different images, {EXTERNAL}/3.png and {SET1}/3.png",)
+    assert [image.path.name for image in read_coco(done.path).images] == ["nt_0020.jpg", "nt_0100.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -154,5 +155,8 @@ def test_a_table_that_is_no_workbook_is_a_clear_error(publisher, tmp_path):
 
 
 def test_another_layout_says_what_was_expected(tmp_path):
-    with pytest.raises(DataError, match=r"expected ObjectDetection\.xlsx and folders of PNG images, found no"):
+    with pytest.raises(DataError, match=r"expected ObjectDetection\.xlsx at any depth, .*; found an empty folder"):
         import_fetus_framework(tmp_path, tmp_path / "set")
+    (tmp_path / "archive.zip").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"archive\.zip: expected .*; found a file that is to be unpacked first"):
+        import_fetus_framework(tmp_path / "archive.zip", tmp_path / "set")

@@ -91,6 +91,19 @@ def test_the_folder_of_images_may_be_named_with_the_table_inside_or_beside(publi
     assert import_hc18(publisher, tmp_path / "c").images == 3
 
 
+def test_an_archive_may_be_unpacked_into_a_folder_of_its_name_beside_the_test_set(publisher, tmp_path):
+    (publisher / "training_set").rename(publisher / "inner")
+    (publisher / "training_set").mkdir()
+    (publisher / "inner").rename(publisher / "training_set" / "training_set")
+    (publisher / "test_set").mkdir()
+    cv2.imwrite(str(publisher / "test_set" / "000_HC.png"), np.zeros((540, 800), np.uint8))
+
+    source = read_coco(import_hc18(publisher, tmp_path / "set").path)
+
+    assert len(source.images) == 3
+    assert source.images[0].pixels().max() > 0
+
+
 def test_progress_counts_images(publisher, tmp_path):
     seen = []
 
@@ -147,8 +160,11 @@ def test_another_layout_says_what_was_expected_and_found(publisher, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"expected training_set_pixel_size_and_HC\.csv .* found an empty folder"):
         import_hc18(tmp_path / "empty", tmp_path / "set")
-    (publisher / "training_set").rename(publisher / "pictures")
-    with pytest.raises(DataError, match=r"expected images called 001_HC\.png .* found pictures/, training_set_pixel"):
+    for outline in (publisher / "training_set").glob("*_Annotation.png"):
+        outline.unlink()
+    with pytest.raises(
+        DataError, match=r"expected outlines called 001_HC_Annotation\.png .* found training_set/, train"
+    ):
         import_hc18(publisher, tmp_path / "set")
 
 
