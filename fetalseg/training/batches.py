@@ -133,6 +133,7 @@ class BatchMaker:
     def _places(self, step: int) -> Iterator[tuple[int, int]]:
         """Set and running number within the set of each frame of a batch."""
         bounds = np.cumsum([0.0, *(s.share for s in self._sets)])
+        bounds /= bounds[-1]  # shares that add up to 1 but for rounding would lose a frame after many steps
         # Frame n of the run goes to the sets by cumulative counts: floor(n * bound) frames lie below each bound.
         before = np.floor(step * self._size * bounds + 1e-6).astype(int)
         after = np.floor((step + 1) * self._size * bounds + 1e-6).astype(int)

@@ -30,6 +30,14 @@ def test_every_set_gives_its_share_of_the_frames(tiny):
     assert {batch.count(10) for batch in seen} == {1, 2}
 
 
+def test_shares_that_were_rounded_lose_no_frame(tiny):
+    sets = [FrameSet(name, _flat([level]), 0.3333332) for name, level in (("a", 10), ("b", 60), ("c", 120))]
+
+    seen = _levels(BatchMaker(sets, tiny, size=6, options=STILL, seed=0), 3)
+
+    assert [sorted(batch) for batch in seen] == [[10, 10, 60, 60, 120, 120]] * 3
+
+
 def test_within_a_set_every_frame_comes_once_before_any_comes_again(tiny):
     maker = BatchMaker([FrameSet("a", _flat(range(0, 200, 20)), 1.0)], tiny, size=5, options=STILL, seed=0)
 
