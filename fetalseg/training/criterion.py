@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,8 +15,7 @@ from fetalseg.training.batches import Batch
 from fetalseg.training.losses import (
     LossConfig,
     Losses,
-    box_overlap_loss,
-    focal_loss,
+    complete_iou_loss,
     hard_negative_cross_entropy,
     lightness,
     mask_loss,
@@ -29,19 +28,14 @@ from fetalseg.training.losses import (
     smooth_l1_loss,
 )
 from fetalseg.training.matching import IGNORED, Matching, match
-from fetalseg.training.task_alignment import TaskAlignment, align
 
 __all__ = [
     "Assigned",
     "Criterion",
-    "MatchingKind",
     "assign",
-    "assign_by_predictions",
     "loss_config",
     "matching_rules",
 ]
-
-MatchingKind = Literal["iou", "task_aligned"]
 
 
 class Assigned(NamedTuple):
@@ -54,7 +48,6 @@ class Assigned(NamedTuple):
         label: int64 [P], 0..16.
         box: float32 [P, 4] of the ground truth.
         ignored: bool [B, A].
-        quality: [P], the score to reach; None where it is the overlap of the predicted box.
     """
 
     image: Tensor
@@ -63,7 +56,6 @@ class Assigned(NamedTuple):
     label: Tensor
     box: Tensor
     ignored: Tensor
-    quality: Tensor | None = None
 
 
 def loss_config(variant: Variant) -> LossConfig:
@@ -85,10 +77,8 @@ def loss_config(variant: Variant) -> LossConfig:
     )
 
 
-def matching_rules(variant: Variant, kind: MatchingKind = "iou") -> Matching | TaskAlignment:
-    """How a variant's anchors are assigned: by their own overlap, or by what they predict."""
-    if kind == "task_aligned":
-        return TaskAlignment()
+def matching_rules(variant: Variant) -> Matching:
+    """How a variant's anchors are assigned."""
     if variant.score == "softmax":
         return Matching()
     return Matching(at_least=9, at_most=24)
@@ -97,22 +87,6 @@ def matching_rules(variant: Variant, kind: MatchingKind = "iou") -> Matching | T
 def assign(batch: Batch, anchors: Tensor, rules: Matching) -> Assigned:
     """Matches every image of a batch by the overlap with the anchors."""
     assigned = torch.stack([match(boxes, anchors, rules) for boxes in batch.boxes])  # [B, A]
-    return _collect(batch, assigned)
-
-
-def assign_by_predictions(
-    batch: Batch, anchors: Tensor, scores: Tensor, predicted: Tensor, rules: TaskAlignment
-) -> Assigned:
-    """Matches every image of a batch by how well scores [B, A, C] and predicted boxes [B, A, 4] xyxy agree with it."""
-    frames = zip(batch.boxes, batch.labels, scores, predicted, strict=True)
-    aligned = [align(boxes, labels, anchors, score, box, rules) for boxes, labels, score, box in frames]
-    found = _collect(batch, torch.stack([frame.assigned for frame in aligned]))
-    quality = torch.stack([frame.quality for frame in aligned])
-    return found._replace(quality=quality[found.image, found.anchor])
-
-
-def _collect(batch: Batch, assigned: Tensor) -> Assigned:
-    """The table of an assignment int64 [B, A]."""
     image, anchor = (assigned >= 0).nonzero(as_tuple=True)
     truth = assigned[image, anchor]
     counts = torch.tensor([0, *(len(b) for b in batch.boxes)], device=assigned.device).cumsum(0)
@@ -158,10 +132,9 @@ class Criterion:
         rules: of the assignment.
     """
 
-    def __init__(self, variant: Variant, config: LossConfig, rules: Matching | TaskAlignment) -> None:
+    def __init__(self, variant: Variant, config: LossConfig, rules: Matching) -> None:
         self._config = config
         self._rules = rules
-        self._softmax = variant.score == "softmax"
         self._stride = (
             variant.input.width / variant.prototype_shape[1],
             variant.input.height / variant.prototype_shape[0],
@@ -190,14 +163,13 @@ class Criterion:
                 parts of the terms, which add up to the terms of the whole batch.
         """
         config = self._config
-        assigned = self._assign(raw, batch, anchors)
+        assigned = assign(batch, anchors, self._rules)
         deltas = raw.box_deltas[assigned.image, assigned.anchor].float()
         boxes = decode(deltas, anchors[assigned.anchor])
-        quality = paired_iou(boxes.detach(), assigned.box) if assigned.quality is None else assigned.quality
         if config.box == "smooth_l1":
             box = smooth_l1_loss(deltas, encode(assigned.box, anchors[assigned.anchor]))
         else:
-            box = box_overlap_loss(boxes, assigned.box, config.box)
+            box = complete_iou_loss(boxes, assigned.box)
         generators = [generator] * len(batch.boxes) if isinstance(generator, torch.Generator) else generator
         coefficients = raw.coefficients[assigned.image, assigned.anchor].float()
         parts = MaskParts(coefficients, raw.prototypes.float().unbind(0))
@@ -205,7 +177,7 @@ class Criterion:
         projection, pairwise = self._box_supervised(parts, batch, assigned, generators)
         grown = min(1.0, progress / config.pairwise_warm_up) if config.pairwise_warm_up else 1.0
         losses = Losses(
-            classification=config.class_weight * self._classification(raw, batch, assigned, quality),
+            classification=config.class_weight * self._classification(raw, batch, assigned, boxes.detach()),
             box=config.box_weight * box,
             mask=config.mask_weight * mask,
             semantic=config.semantic_weight * self._semantic(raw, batch),
@@ -213,15 +185,6 @@ class Criterion:
             pairwise=config.pairwise_weight * grown * pairwise,
         )
         return losses if totals is None else _parts(losses, self._counts(batch, assigned), totals)
-
-    def _assign(self, raw: RawPredictions, batch: Batch, anchors: Tensor) -> Assigned:
-        if isinstance(self._rules, Matching):
-            return assign(batch, anchors, self._rules)
-        logits = raw.class_logits.detach().float()
-        scores = logits.softmax(dim=-1)[..., 1:] if self._softmax else logits.sigmoid()
-        return assign_by_predictions(
-            batch, anchors, scores, decode(raw.box_deltas.detach().float(), anchors), self._rules
-        )
 
     def _counts(self, batch: Batch, assigned: Assigned) -> list[int]:
         """What each term is a mean over: matched anchors, those with a mask, frames, those drawn without a mask."""
@@ -231,13 +194,13 @@ class Criterion:
         drawn = int(boxed.clamp(max=self._config.box_masks_per_image).sum())
         return [matched, matched, int(has_mask.sum()), frames, drawn, drawn]
 
-    def _classification(self, raw: RawPredictions, batch: Batch, assigned: Assigned, quality: Tensor) -> Tensor:
+    def _classification(self, raw: RawPredictions, batch: Batch, assigned: Assigned, boxes: Tensor) -> Tensor:
+        """The classification term; `boxes` [P, 4] xyxy are those that the matched anchors predict."""
         logits = raw.class_logits.float()
         where = (assigned.image, assigned.anchor, assigned.label)
         if self._config.classification == "quality_focal":
+            quality = paired_iou(boxes, assigned.box)
             return quality_focal_loss(logits, batch.known, where, quality, assigned.ignored)
-        if self._config.classification == "focal":
-            return focal_loss(logits, batch.known, where, assigned.ignored)
         targets = -assigned.ignored.long()
         targets[assigned.image, assigned.anchor] = assigned.label + 1
         return hard_negative_cross_entropy(logits, targets, batch.known, ratio=self._config.hard_negatives)

@@ -10,7 +10,7 @@ from torchvision.ops import box_iou
 
 from fetalseg.model.anchors import to_corners
 
-__all__ = ["BACKGROUND", "IGNORED", "Matching", "claim_nearest", "match"]
+__all__ = ["BACKGROUND", "IGNORED", "Matching", "match"]
 
 BACKGROUND = -1
 IGNORED = -2
@@ -69,7 +69,7 @@ def match(boxes: Tensor, anchors: Tensor, rules: Matching) -> Tensor:
     assigned[positive] = truth[positive]
     if rules.at_most is not None:
         _keep_nearest(assigned, best, len(boxes), rules.at_most)
-    claim_nearest(assigned, overlap, min(rules.at_least, len(anchors)))
+    _claim_nearest(assigned, overlap, min(rules.at_least, len(anchors)))
     return assigned
 
 
@@ -82,7 +82,7 @@ def _keep_nearest(assigned: Tensor, overlap: Tensor, count: int, at_most: int) -
             assigned[own[order[at_most:]]] = IGNORED
 
 
-def claim_nearest(assigned: Tensor, overlap: Tensor, at_least: int) -> None:
+def _claim_nearest(assigned: Tensor, overlap: Tensor, at_least: int) -> None:
     """Gives each ground truth its nearest anchors of `overlap` [M, A], in place."""
     values, nearest = overlap.topk(at_least, dim=1)  # [M, at_least]
     strength = torch.zeros_like(overlap).scatter_(1, nearest, values)

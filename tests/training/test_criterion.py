@@ -12,7 +12,6 @@ from fetalseg.model.yolact import RawPredictions, Yolact
 from fetalseg.training.batches import Batch, collate
 from fetalseg.training.criterion import Criterion, assign, loss_config, matching_rules
 from fetalseg.training.losses import LossConfig, crop_region
-from fetalseg.training.task_alignment import TaskAlignment
 
 
 @pytest.fixture
@@ -55,7 +54,7 @@ def test_boxes_without_masks_are_left_out_of_the_mask_and_semantic_terms(tiny, b
     wrong = raw.semantic_logits.clone()
     wrong[:, 5] = 20  # the nuchal translucency has a box only
     wrong[:, 16] = 20  # the spine is not known
-    criterion = Criterion(tiny, LossConfig(classification="focal", box="giou"), rules)
+    criterion = Criterion(tiny, LossConfig(classification="quality_focal", box="ciou"), rules)
 
     right = criterion(raw, batch, network.anchors, torch.Generator())
     other = criterion(raw._replace(semantic_logits=wrong), batch, network.anchors, torch.Generator())
@@ -80,7 +79,7 @@ def test_the_reference_learns_semantic_cells_that_are_covered_by_more_than_half(
     network, rules = Yolact(tiny), matching_rules(tiny)
     raw = _perfect(network, batch, rules)
     raw.semantic_logits[0, 0, 0, 0] = 20  # sure of the first cell and of no other
-    criterion = Criterion(tiny, LossConfig(classification="focal", thin_structures=thin_structures), rules)
+    criterion = Criterion(tiny, LossConfig(classification="quality_focal", thin_structures=thin_structures), rules)
 
     losses = criterion(raw, batch, network.anchors, torch.Generator())
 
@@ -88,13 +87,12 @@ def test_the_reference_learns_semantic_cells_that_are_covered_by_more_than_half(
     assert losses.semantic.item() == pytest.approx(cost / 96, abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["iou", "task_aligned"])
 @pytest.mark.parametrize("score", ["sigmoid", "softmax"])
-def test_every_trainable_weight_gets_a_finite_gradient(tiny, batch, score, kind):
+def test_every_trainable_weight_gets_a_finite_gradient(tiny, batch, score):
     chosen = replace(tiny, score=score)
     torch.manual_seed(0)
     network = Yolact(chosen).train()
-    criterion = Criterion(chosen, loss_config(chosen), matching_rules(chosen, kind))
+    criterion = Criterion(chosen, loss_config(chosen), matching_rules(chosen))
 
     criterion(network(batch.images.float()), batch, network.anchors, torch.Generator()).total.backward()
 
@@ -287,7 +285,7 @@ def test_frames_weigh_by_their_matched_anchors_though_few_of_them_are_drawn(tiny
     # band's mask is empty, and the first prototype, the cranium, lies below it.
     raw.prototypes[0, 0] = 0
     batch = batch._replace(has_mask=[batch.has_mask[0], torch.tensor([True, True])])
-    config = LossConfig(classification="focal", box="giou")
+    config = LossConfig(classification="quality_focal", box="ciou")
 
     def mask(at_most):
         criterion = Criterion(tiny, replace(config, masks_per_image=at_most), rules)
@@ -295,14 +293,3 @@ def test_frames_weigh_by_their_matched_anchors_though_few_of_them_are_drawn(tiny
 
     assert mask(1) == pytest.approx(mask(100), rel=1e-5)
     assert mask(1) > 1
-
-
-def test_task_alignment_lets_predictions_choose_the_anchors(tiny, batch):
-    network = Yolact(tiny)
-    raw = _perfect(network, batch, matching_rules(tiny))
-
-    losses = Criterion(tiny, loss_config(tiny), TaskAlignment(top=4))(raw, batch, network.anchors, torch.Generator())
-
-    # More anchors than four predict each structure perfectly; those not chosen are told to say nothing.
-    assert losses.box.item() == pytest.approx(0, abs=1e-4)
-    assert losses.classification > 1

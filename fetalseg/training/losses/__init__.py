@@ -6,10 +6,9 @@ their overlap, and masks also by Dice. Labels may be partial: what isn't known i
 and a structure with a box and no mask learns its mask from the box and the image.
 """
 
-from fetalseg.training.losses.box import box_overlap_loss, paired_iou, smooth_l1_loss
+from fetalseg.training.losses.box import complete_iou_loss, paired_iou, smooth_l1_loss
 from fetalseg.training.losses.box_supervised import lightness, pairwise_loss, projection_loss
 from fetalseg.training.losses.classification import (
-    focal_loss,
     hard_negative_cross_entropy,
     partial_cross_entropy,
     quality_focal_loss,
@@ -21,9 +20,8 @@ from fetalseg.training.losses.semantic import semantic_loss, semantic_target
 __all__ = [
     "LossConfig",
     "Losses",
-    "box_overlap_loss",
+    "complete_iou_loss",
     "crop_region",
-    "focal_loss",
     "hard_negative_cross_entropy",
     "lightness",
     "mask_loss",

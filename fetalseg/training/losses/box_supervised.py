@@ -70,9 +70,7 @@ def projection_loss(logits: Tensor, boxes: Tensor) -> Tensor:
     return distances.mean()
 
 
-def pairwise_loss(
-    logits: Tensor, shades: Tensor, boxes: Tensor, *, theta: float = 2.0, tau: float = 0.3, dilation: int = 1
-) -> Tensor:
+def pairwise_loss(logits: Tensor, shades: Tensor, boxes: Tensor, *, theta: float = 2.0, tau: float = 0.3) -> Tensor:
     """How unlikely it is that neighbours which look alike are both in the mask or both out of it.
 
     An edge joins a pixel with one of its eight neighbours. It counts if exp(-|difference of the shades| / theta) >= tau
@@ -84,7 +82,6 @@ def pairwise_loss(
         boxes: [P, 4] xyxy in prototype pixels, of the ground truths.
         theta: scale of the difference; the paper's.
         tau: 0 < tau <= 1, the least similarity; the paper's.
-        dilation: px between the ends of an edge; 2 in the paper.
 
     Returns:
         Scalar: mean over the edges that count, then over P; 0 without any.
@@ -96,7 +93,7 @@ def pairwise_loss(
     inside = rows[:, :, None] & columns[:, None, :]
     limit = theta * math.log(1 / tau)
     pixel = torch.arange(count * height * width, device=logits.device).view(count, height, width)
-    ends = zip(*(_edges(maps, dilation) for maps in (pixel, shades, inside)), strict=True)
+    ends = zip(*(_edges(maps) for maps in (pixel, shades, inside)), strict=True)
     # Few edges count where boxes are thin: those are picked, and nothing else is computed.
     picked = [
         torch.stack([from_pixel, to_pixel])[:, ((shade_a - shade_b).abs() <= limit) & (inside_a | inside_b)]
@@ -130,10 +127,9 @@ def _dice_distance(a: Tensor, b: Tensor) -> Tensor:
     return 1 - 2 * (a * b).sum(dim=1) / (a.square() + b.square()).sum(dim=1)
 
 
-def _edges(maps: Tensor, step: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _edges(maps: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Both ends of the edges of maps [P, Hp, Wp]: those to the right, down, and down along either diagonal."""
-    height, width = maps.shape[1:]
-    yield maps[:, :, : width - step], maps[:, :, step:]
-    yield maps[:, : height - step], maps[:, step:]
-    yield maps[:, : height - step, : width - step], maps[:, step:, step:]
-    yield maps[:, : height - step, step:], maps[:, step:, : width - step]
+    yield maps[:, :, :-1], maps[:, :, 1:]
+    yield maps[:, :-1], maps[:, 1:]
+    yield maps[:, :-1, :-1], maps[:, 1:, 1:]
+    yield maps[:, :-1, 1:], maps[:, 1:, :-1]

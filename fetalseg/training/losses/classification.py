@@ -1,7 +1,7 @@
 """Scores: what each anchor shows, where some structures may be unlabelled.
 
-`partial_cross_entropy` with `hard_negative_cross_entropy` is YOLACT's term, extended to partial labels. The focal forms
-are for independent sigmoids, whose partial labels are simply left out.
+`partial_cross_entropy` with `hard_negative_cross_entropy` is YOLACT's term, extended to partial labels. The focal form
+is for independent sigmoids, whose partial labels are simply left out.
 
 Letters: B batch, A anchors, C structures, P anchors that learn a structure, N any anchors.
 """
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 from torch import Tensor
 
-__all__ = ["focal_loss", "hard_negative_cross_entropy", "partial_cross_entropy", "quality_focal_loss"]
+__all__ = ["hard_negative_cross_entropy", "partial_cross_entropy", "quality_focal_loss"]
 
 
 def partial_cross_entropy(logits: Tensor, targets: Tensor, known: Tensor) -> Tensor:
@@ -97,22 +97,3 @@ def _counted(known: Tensor, where: tuple[Tensor, ...], ignored: Tensor) -> Tenso
     counted = known[:, None, :] & ~ignored[:, :, None]
     counted[where[0], where[1]] = True
     return counted
-
-
-def focal_loss(
-    logits: Tensor,
-    known: Tensor,
-    where: tuple[Tensor, ...],
-    ignored: Tensor,
-    *,
-    alpha: float = 0.25,
-    gamma: float = 2.0,
-) -> Tensor:
-    """Focal loss of Lin et al. (ICCV 2017); arguments and result as `quality_focal_loss`."""
-    p = torch.sigmoid(logits)
-    background = (1 - alpha) * p**gamma * F.softplus(logits)
-    counted = _counted(known, where, ignored)
-    chosen = logits[where]
-    matched = alpha * (1 - torch.sigmoid(chosen)) ** gamma * F.softplus(-chosen)
-    total = (background * counted).sum() - (background[where] * counted[where]).sum() + matched.sum()
-    return total / max(1, len(chosen))

@@ -7,11 +7,10 @@ from typing import Literal, NamedTuple
 
 from torch import Tensor
 
-from fetalseg.training.losses.box import BoxLoss
-
 __all__ = ["LossConfig", "Losses"]
 
-ClassLoss = Literal["cross_entropy", "quality_focal", "focal"]
+ClassLoss = Literal["cross_entropy", "quality_focal"]
+BoxLoss = Literal["smooth_l1", "ciou"]
 
 
 @dataclass(frozen=True)
@@ -19,8 +18,8 @@ class LossConfig:
     """Which terms, and their weights; the defaults are those of YOLACT.
 
     Attributes:
-        classification: "cross_entropy" over a softmax with hard negatives; "quality_focal" or "focal" for sigmoids.
-        box: "smooth_l1" on offsets, or an overlap loss on decoded boxes.
+        classification: "cross_entropy" over a softmax with hard negatives; "quality_focal" for sigmoids.
+        box: "smooth_l1" on offsets, or "ciou" on decoded boxes.
         class_weight: of the classification term.
         box_weight: of the box term.
         mask_weight: of the mask term.

@@ -5,7 +5,6 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from fetalseg.training.losses import (
-    focal_loss,
     hard_negative_cross_entropy,
     partial_cross_entropy,
     quality_focal_loss,
@@ -91,31 +90,16 @@ def test_quality_focal_loss_of_three_hand_made_scores():
     assert loss.item() == pytest.approx(matched + background, rel=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["quality", "plain"])
-def test_background_answers_for_what_is_known_and_matched_anchors_for_everything(kind):
+def test_background_answers_for_what_is_known_and_matched_anchors_for_everything():
     logits = torch.zeros(1, 3, 2, requires_grad=True)
     known = torch.tensor([[True, False]])
     ignored = torch.tensor([[False, False, True]])
     where = _at((0, 0, 0))
 
-    if kind == "quality":
-        quality_focal_loss(logits, known, where, torch.tensor([0.9]), ignored).backward()
-    else:
-        focal_loss(logits, known, where, ignored).backward()
+    quality_focal_loss(logits, known, where, torch.tensor([0.9]), ignored).backward()
 
     expected = torch.tensor([[[True, True], [True, False], [False, False]]])
     assert torch.equal(logits.grad != 0, expected)
-
-
-def test_focal_loss_of_a_hand_made_score():
-    p = torch.tensor([[[0.7], [0.4]]])
-
-    loss = focal_loss(
-        p.logit(), torch.ones(1, 1, dtype=torch.bool), _at((0, 0, 0)), torch.zeros(1, 2, dtype=torch.bool)
-    )
-
-    expected = 0.25 * 0.3**2 * -math.log(0.7) + 0.75 * 0.4**2 * -math.log(0.6)
-    assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_gradient_of_a_background_anchor_moves_weight_to_whatever_is_not_denied():
@@ -144,14 +128,13 @@ def test_hard_negatives_of_full_labels_are_those_of_the_plain_cross_entropy():
     torch.testing.assert_close(ours, total / 4)
 
 
-def test_without_matched_anchors_the_focal_terms_are_finite_and_differentiable():
+def test_without_matched_anchors_the_focal_term_is_finite_and_differentiable():
     logits = torch.zeros(1, 2, 3, requires_grad=True)
     known, ignored = torch.ones(1, 3, dtype=torch.bool), torch.zeros(1, 2, dtype=torch.bool)
 
     loss = quality_focal_loss(logits, known, NO_ANCHORS, torch.zeros(0), ignored)
-    loss += focal_loss(logits, known, NO_ANCHORS, ignored)
     loss.backward()
 
-    # Six scores of 0.5, each -log(0.5) times 0.5^2, and times 0.75 besides.
-    assert loss.item() == pytest.approx(6 * math.log(2) * 0.25 * 1.75, rel=1e-6)
+    # Six scores of 0.5, each -log(0.5) times 0.5^2.
+    assert loss.item() == pytest.approx(6 * math.log(2) * 0.25, rel=1e-6)
     assert torch.isfinite(logits.grad).all()
