@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from fetalseg.anatomy import structure_names
 from fetalseg.data.statistics import SetStatistics
 from fetalseg.errors import DataError, MissingExtraError
 
@@ -69,7 +70,7 @@ def _images(sets: Sequence[SetStatistics]) -> Figure:
 
 def _structures(sets: Sequence[SetStatistics]) -> Figure:
     """For each set a table of structures by views, and how many images know each structure."""
-    names = list(dict.fromkeys(s.name for one in sets for s in one.structures))
+    names = _in_order(s.name for one in sets for s in one.structures)
     width = 2.2 + sum(1.6 + 0.55 * len(one.views) for one in sets)
     figure = Figure(figsize=(width, _MARGIN + _ROW * max(len(names), 1)), layout="constrained")
     ratios = [len(one.views) + 2 for one in sets]
@@ -78,6 +79,12 @@ def _structures(sets: Sequence[SetStatistics]) -> Figure:
         _structure_table(axes, one, names)
     figure.suptitle("Images with each structure, by view; where it is absent or unknown", fontsize=11)
     return figure
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    """Each name once: those of `fetalseg.anatomy` in its order, then the others as they come."""
+    given = dict.fromkeys(names)
+    return [*(name for name in structure_names() if name in given), *(n for n in given if n not in structure_names())]
 
 
 def _structure_table(axes: Axes, one: SetStatistics, names: list[str]) -> None:
@@ -100,7 +107,7 @@ def _structure_table(axes: Axes, one: SetStatistics, names: list[str]) -> None:
 
 def _sizes(sets: Sequence[SetStatistics]) -> Figure:
     """The longer side of boxes, in px and, where scales are known, in mm: median, middle half, 5 to 95 %."""
-    names = list(dict.fromkeys(s.name for one in sets for s in one.structures if s.annotations))
+    names = _in_order(s.name for one in sets for s in one.structures if s.annotations)
     rows = _rows(names, [{s.name for s in one.structures if s.annotations} for one in sets])
     units = ["px", *(["mm"] if any(s.longer_mm for one in sets for s in one.structures) else [])]
     figure = Figure(figsize=(2.5 + 4.5 * len(units), _MARGIN + _ROW * rows.height), layout="constrained")

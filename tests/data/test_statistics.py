@@ -136,6 +136,26 @@ def test_charts_are_pictures_with_ink(figures, write_set, content, tmp_path):
             assert picture.min() < 50
 
 
+def test_structures_of_several_sets_are_charted_in_the_order_of_the_seventeen(
+    write_set, content, monkeypatch, tmp_path
+):
+    charts = pytest.importorskip("fetalseg.data.charts", reason="charts need the extra data", exc_type=ImportError)
+    content["images"] = content["images"][:1]
+    content["annotations"] = content["annotations"][:2]
+    first = describe_set(read_coco(write_set(content)))
+    content["categories"] = [{"id": 1, "name": "choroid_plexus"}]
+    content["images"][0]["annotated_category_ids"] = [1]
+    content["annotations"] = content["annotations"][:1]
+    second = describe_set(read_coco(write_set(content, "second")))
+    drawn = {}
+    monkeypatch.setattr(charts.Figure, "savefig", lambda figure, path, **_: drawn.update({path.stem: figure}))
+
+    charts.write_charts([first, second], tmp_path)
+
+    labels = [tick.get_text() for tick in drawn["structures"].axes[0].get_yticklabels()]
+    assert labels == ["cranium", "choroid plexus", "nuchal translucency"]
+
+
 def test_charts_for_a_folder_that_is_not_there_are_a_clear_error(figures):
     charts = pytest.importorskip("fetalseg.data.charts", reason="charts need the extra data", exc_type=ImportError)
 
