@@ -88,9 +88,11 @@ def print_summary(console: Console, trainer: Trainer, ending: Ending, last: Step
     if progress.best >= 0:
         best = f"best, step {progress.best_step}: score {progress.best:.3f}"
         console.print(scores_table(read_scores(folder, progress.best_step), best))
+    else:
+        console.print("no frame was held out to validate on: the newest weights are shipped")
     shipped = folder.shipped(trainer.network.variant.name)
     rows = [
-        ("best weights", folder.best),
+        ("best weights", folder.best if progress.best >= 0 else None),
         ("newest weights", folder.last),
         (f"to ship, half precision, {shipped.stat().st_size / 1e6:.1f} MB", shipped),
         ("losses", folder.losses),

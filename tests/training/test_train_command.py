@@ -207,7 +207,9 @@ def test_without_held_out_frames_no_scores_are_shown(drawn_set, tmp_path, capsys
 
     printed = capsys.readouterr().out
     assert "finished after 2 steps" in printed
+    assert "no frame was held out to validate on: the newest weights are shipped" in printed
     assert "AP50" not in printed
+    assert "best weights" not in printed
 
 
 def test_a_run_is_not_resumed_with_another_word_on_where_it_started(drawn_set, tmp_path, capsys):
