@@ -216,7 +216,10 @@ def test_a_state_of_other_settings_is_not_resumed(trainer):
 def test_how_long_and_on_what_a_run_computes_may_change_when_it_is_resumed(trainer):
     trainer().run()
 
-    trainer(save_every=7, loaders=2, validations=9).resume()
+    resumed = trainer(save_every=7, loaders=2, validations=9)
+    resumed.resume()
+
+    assert resumed.progress.step == 6
 
 
 def test_there_must_be_something_to_resume(trainer, tmp_path):
