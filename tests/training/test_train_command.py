@@ -1,10 +1,7 @@
 import json
-import os
 import resource
 import shutil
 import signal
-import threading
-import time
 
 import pytest
 
@@ -91,18 +88,13 @@ def test_a_folder_with_a_run_is_not_trained_into_again(drawn_set, tmp_path, caps
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_run_that_is_told_to_end_saves_its_state_and_says_how_to_go_on(drawn_set, tmp_path, capsys, number):
+def test_a_run_that_is_told_to_end_saves_its_state_and_says_how_to_go_on(
+    drawn_set, tmp_path, capsys, signal_once_there, number
+):
     out = tmp_path / "run"
 
-    def end_after_the_first_step():
-        while not (out / "log.csv").exists():
-            time.sleep(0.01)
-        os.kill(os.getpid(), number)
-
-    killer = threading.Thread(target=end_after_the_first_step)
-    killer.start()
+    signal_once_there(out / "log.csv", number)
     code = _train(drawn_set, out, "--steps", "100000")
-    killer.join()
 
     assert code == 130
     steps = len((out / "log.csv").read_text().splitlines()) - 1
@@ -264,18 +256,11 @@ def test_an_unreadable_or_inconsistent_set_never_starts_a_training(drawn_set, tm
     assert not (tmp_path / "run").exists()
 
 
-def test_a_full_disk_is_a_clear_error_and_leaves_the_last_state_intact(drawn_set, tmp_path, capsys):
+def test_a_full_disk_is_a_clear_error_and_leaves_the_last_state_intact(drawn_set, tmp_path, capsys, signal_once_there):
     out = tmp_path / "run"
 
-    def stop_soon():
-        while not (out / "log.csv").exists():
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    killer = threading.Thread(target=stop_soon)
-    killer.start()
+    signal_once_there(out / "log.csv", signal.SIGTERM)
     assert _train(drawn_set, out, "--steps", "100000") == 130
-    killer.join()
     kept = {name: (out / f"{name}.safetensors").read_bytes() for name in ("state", "last")}
     capsys.readouterr()
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -2,8 +2,6 @@ import csv
 import json
 import os
 import signal
-import threading
-import time
 
 import pytest
 
@@ -76,18 +74,11 @@ def test_repeats_of_other_settings_are_not_mixed(drawn_set, tmp_path, capsys):
     assert "repeats with other settings: seed was 0 and is 1" in capsys.readouterr().err
 
 
-def test_an_interrupted_repeat_is_gone_on_with(drawn_set, tmp_path):
+def test_an_interrupted_repeat_is_gone_on_with(drawn_set, tmp_path, signal_once_there):
     out = tmp_path / "run"
 
-    def end_after_the_first_step():
-        while not (out / "repeat-1" / "log.csv").exists():
-            time.sleep(0.002)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    killer = threading.Thread(target=end_after_the_first_step)
-    killer.start()
+    signal_once_there(out / "repeat-1" / "log.csv", signal.SIGTERM)
     assert _train(drawn_set, out, "--steps", "16") == 130
-    killer.join()
     begun = len((out / "repeat-1" / "log.csv").read_text().splitlines())
     assert not (out / "repeat-2").exists()
 
