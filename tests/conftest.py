@@ -1,8 +1,11 @@
-"""Model files that tests of several parts run, and signals as a terminal has them."""
+"""Model files that tests of several parts run, a full disk, and signals as a terminal has them."""
 
 from __future__ import annotations
 
+import resource
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,25 @@ from fetalseg.model_file import find_model
 def _interruptible() -> None:
     """A background job of a shell starts with SIGINT ignored, and so would every process that a test interrupts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def full_disk() -> Callable[[int], AbstractContextManager[None]]:
+    """Let no file grow beyond a number of bytes while a block runs: what a full disk does, without one.
+
+    Only the call under test belongs into the block: the limit holds for a file that pytest's own output goes to, too.
+    """
+
+    @contextmanager
+    def limited(size: int) -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limited
 
 
 @pytest.fixture(scope="session")

@@ -1,20 +1,10 @@
 import errno
-import resource
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from fetalseg.model.tensor_file import is_partial, write_tensors
-
-
-@pytest.fixture
-def small_files():
-    """No file may grow beyond 10 kB: what a full disk does, without one."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_file_is_written_and_replaced(tmp_path):
@@ -35,11 +25,11 @@ def test_a_file_may_be_read_by_whom_others_may_be(tmp_path):
     assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_what_does_not_fit_on_the_disk_leaves_the_file_that_was_there(tmp_path, small_files):
+def test_what_does_not_fit_on_the_disk_leaves_the_file_that_was_there(tmp_path, full_disk):
     path = tmp_path / "a.safetensors"
     write_tensors(path, {"x": torch.arange(3)}, {})
 
-    with pytest.raises(OSError, match="File too large") as caught:
+    with full_disk(10_000), pytest.raises(OSError, match="File too large") as caught:
         write_tensors(path, {"x": torch.zeros(10_000)}, {})
 
     assert caught.value.errno == errno.EFBIG

@@ -1,7 +1,7 @@
 import json
 import os
-import resource
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -190,17 +190,10 @@ def test_an_empty_folder_and_one_with_other_files_are_written_to(tmp_path: Path)
     assert len(files(tmp_path)) == 3
 
 
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """No file may grow beyond 5 kB: what a full disk does, without one."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_a_full_disk_is_a_data_error_and_leaves_nothing_behind(tmp_path: Path, small_files: None) -> None:
-    with pytest.raises(DataError, match=r"can't write to .*set: File too large"):
+def test_a_full_disk_is_a_data_error_and_leaves_nothing_behind(
+    tmp_path: Path, full_disk: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    with full_disk(5_000), pytest.raises(DataError, match=r"can't write to .*set: File too large"):
         write_dataset(tmp_path / "set", frames=3, seed=1, size=(320, 240))
     assert files(tmp_path) == {}
 

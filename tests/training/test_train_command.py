@@ -1,5 +1,4 @@
 import json
-import resource
 import shutil
 import signal
 
@@ -256,19 +255,17 @@ def test_an_unreadable_or_inconsistent_set_never_starts_a_training(drawn_set, tm
     assert not (tmp_path / "run").exists()
 
 
-def test_a_full_disk_is_a_clear_error_and_leaves_the_last_state_intact(drawn_set, tmp_path, capsys, signal_once_there):
+def test_a_full_disk_is_a_clear_error_and_leaves_the_last_state_intact(
+    drawn_set, tmp_path, capsys, signal_once_there, full_disk
+):
     out = tmp_path / "run"
 
     signal_once_there(out / "log.csv", signal.SIGTERM)
     assert _train(drawn_set, out, "--steps", "100000") == 130
     kept = {name: (out / f"{name}.safetensors").read_bytes() for name in ("state", "last")}
     capsys.readouterr()
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, before[1]))  # fits a checkpoint, not a state
-    try:
+    with full_disk(150_000):  # fits a checkpoint, not a state
         code = _train(drawn_set, out, "--steps", "100000", "--resume")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     assert code == 1
     error = capsys.readouterr().err
