@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fetalseg.phantom.examination import Examination
 from fetalseg.phantom.motion import GONE, Motion
 from fetalseg.phantom.scene import BLOOD, FLUID, Painter
-from fetalseg.phantom.shapes import Points, Pose, ellipse, resample, ribbon, smooth
+from fetalseg.phantom.shapes import Points, Pose, ellipse, resample, ribbon, shifted, smooth
 from fetalseg.phantom.surroundings import FLUID_DB
 
 __all__ = ["NT_MIDDLE_MM", "Band", "draw_band", "paint_nose", "paint_palate", "paint_translucency"]
@@ -129,14 +129,19 @@ def paint_nose(painter: Painter, examination: Examination, rng: np.random.Genera
 def paint_translucency(
     painter: Painter, examination: Examination, band: Band, rng: np.random.Generator, motion: Motion
 ) -> None:
-    """Skin line outside, line over the neck's tissue inside, black between; the mask takes half of each line."""
+    """Skin line outside, line over the neck's tissue inside, dark between; the mask takes half of each line.
+
+    The band of a real frame is black to dark grey, and its inner line breaks off, or is thick where bone lies behind.
+    """
     skin, depth = band.skin, band.depth
     seen = band.seen
     shown = motion.shown(0.9)
-    fluid = FLUID_DB if rng.random() < 0.6 else float(rng.uniform(-40, -24))
+    fluid = FLUID_DB if rng.random() < 0.45 else float(rng.uniform(-40, -15))
     level = float(rng.uniform(8, 16)) + examination.tissue_db["line"]
     weaker, thick = float(rng.uniform(0, 9)), float(rng.uniform(0.35, 0.65))
     reach = rng.integers(-12, 10, size=2)
+    uneven = float(rng.uniform(3, 9))
+    _paint_layers(painter, band, level, rng)
     # from the middle of one line to the middle of the other
     outer = skin.copy()
     inner = skin - np.stack([np.zeros_like(depth), depth * shown + thick], axis=1)
@@ -145,6 +150,33 @@ def paint_translucency(
     painter.line(outer, level - 12, thick, power=0, uneven=4)
     painter.line(outer, level, thick, power=6, uneven=4)
     begin, end = max(0, seen.start - 2 - int(reach[0])), seen.stop + 2 + int(reach[1])
-    painter.line(inner[begin:end], level - weaker, thick, power=6, uneven=4)
+    painter.line(inner[begin:end], level - weaker, thick, power=6, uneven=uneven)
     if shown > GONE:
         painter.label("nuchal_translucency", dark)
+
+
+def _paint_layers(painter: Painter, band: Band, level: float, rng: np.random.Generator) -> None:
+    """What lies under the translucency and looks like it: layers of muscle, and the bone of the back of the head.
+
+    Args:
+        painter: of the neck view.
+        band: the translucency.
+        level: of its lines, dB.
+        rng: source of the draw.
+    """
+    inner = band.skin - np.stack([np.zeros_like(band.depth), band.depth + 0.5], axis=1)
+    length = len(inner)
+    for _ in range(int(rng.integers(0, 4))):
+        begin = int(rng.integers(0, max(1, length // 3)))
+        layer = inner[begin : begin + int(rng.integers(12, 60))]
+        deep, thick = float(rng.uniform(0.6, 3.5)), float(rng.uniform(0.5, 1.5))
+        painter.tissue(ribbon(shifted(layer, 0.0, -deep), thick), float(rng.uniform(-26, -9)), texture=2.5, blur=0.25)
+        bright = shifted(layer, 0.0, -deep - 0.5 * thick - 0.2)
+        painter.line(bright, level - float(rng.uniform(2, 11)), float(rng.uniform(0.3, 0.6)), power=5, uneven=5)
+    if rng.random() < 0.5:
+        begin = int(rng.integers(0, 18))
+        bone = inner[begin : begin + int(rng.integers(8, 26))]
+        deep = float(rng.uniform(-0.2, 0.5))
+        painter.line(
+            shifted(bone, 0.0, -deep), level + float(rng.uniform(2, 9)), float(rng.uniform(0.7, 1.3)), bone=0.2
+        )
