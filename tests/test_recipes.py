@@ -19,7 +19,8 @@ def test_the_script_of_a_model_uses_options_that_the_commands_have(capsys: pytes
     script = (RECIPES / "train.sh").read_text().replace("\\\n", " ")
     commands = re.findall(r"^ *(?:.*\|\| )?fetalseg (\w+) (.*)$", script, re.MULTILINE)
     assert {word for word, _ in commands} == {"phantom", "train", "export", "eval"}
-    recipe = " ".join(re.findall(r"recipe\+?=\(([^)]*)", script))
+    arrays = re.findall(r"(?:recipe|resume)=\((--[^)]*)", script)
+    recipe = " ".join([*arrays, *re.findall(r"^ *train (.*)$", script, re.MULTILINE)])
     for word, rest in commands:
         with pytest.raises(SystemExit):
             main([word, "--help"])
