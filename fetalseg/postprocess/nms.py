@@ -87,11 +87,8 @@ def nms(
         iou_threshold: 0..1; not used by `soft_gaussian` and `matrix`.
         score_threshold: before and after suppression.
         top_k: best boxes of a class (of all, for cross-class kinds) that take part.
-        max_detections: at most so many are returned.
+        max_detections: at most so many are returned, the best of what stays.
         sigma: of the Gaussian, used by `soft_gaussian` and `matrix`.
-
-    Returns:
-        What stays; the arguments are left as they are.
 
     Raises:
         ValueError: an unknown kind, wrong shapes, values that are not finite, a number out of range.

@@ -229,9 +229,9 @@ def test_random_messages_give_events_or_protocol_errors_and_nothing_else(message
     for message in messages:
         with suppress(ProtocolError):
             if isinstance(message, str):
-                connection.receive_text(message)
+                assert isinstance(connection.receive_text(message), Configure | Refused | Ping | Bye)
             else:
-                connection.receive_bytes(message)
+                assert isinstance(connection.receive_bytes(message), FrameReceived)
 
 
 values = st.recursive(
