@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Access", "Gate", "TokenTable", "is_loopback", "refusal_of_bind"]
+from fetalseg_server.tokens import ANYONE, Client, NotAuthorisedError, TokenTable
+
+__all__ = ["Access", "Client", "Gate", "NotAuthorisedError", "TokenTable", "is_loopback", "refusal_of_bind"]
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-_OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 _PROTECTED_PREFIXES = ("/v1/", "/metrics")
 
 SECURE_HEADERS: tuple[tuple[bytes, bytes], ...] = (
@@ -32,61 +30,6 @@ SECURE_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(self), microphone=(), geolocation=(), display-capture=(self)"),
 )
-
-
-class TokenTable:
-    """The tokens that open the server, each with a name for the log.
-
-    Only digests are kept, and every token is compared in full each time, so that neither memory nor time
-    gives one away.
-    """
-
-    def __init__(self, tokens: Mapping[str, str]) -> None:
-        self._digests = {name: _digest(token) for name, token in tokens.items()}
-
-    @classmethod
-    def read(cls, file: Path | None, text: str | None) -> TokenTable:
-        """Tokens from a file and from an environment variable.
-
-        One a line (in the variable also separated by commas), as `token` or `name:token`; `#` starts a comment line.
-
-        Raises:
-            ValueError: the file can't be read or holds no token, or a name appears twice.
-        """
-        lines = [] if text is None else text.replace(",", "\n").splitlines()
-        if file is not None:
-            try:
-                lines += file.read_text(encoding="utf-8").splitlines()
-            except (OSError, UnicodeDecodeError) as error:
-                raise ValueError(f"can't read the tokens file: {error}") from None
-        tokens: dict[str, str] = {}
-        for line in (line.strip() for line in lines):
-            if not line or line.startswith("#"):
-                continue
-            name, colon, token = line.partition(":")
-            name, token = (name.strip(), token.strip()) if colon else (f"token-{len(tokens) + 1}", line)
-            if not token or name in tokens:
-                raise ValueError(f"the token named {name!r} is {'given twice' if token else 'empty'}")
-            tokens[name] = token
-        if not tokens and file is not None:
-            raise ValueError("the tokens file holds no token; without it the server asks for none")
-        return cls(tokens)
-
-    def __len__(self) -> int:
-        return len(self._digests)
-
-    def name_of(self, token: str | None) -> str | None:
-        """The name of a token, None where it opens nothing."""
-        found = None
-        given = _digest(token or "")
-        for name, digest in self._digests.items():
-            if hmac.compare_digest(given, digest):
-                found = name
-        return found
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 def _host_name(host: str) -> str:
@@ -124,16 +67,23 @@ class Access:
         self._tokens = tokens
         self._allow_origins = frozenset(origin.rstrip("/").lower() for origin in allow_origins)
 
-    def token_problem(self, token: str | None) -> str | None:
-        """Why a token isn't good enough, or None."""
-        if not len(self._tokens) or self._tokens.name_of(token) is not None:
-            return None
-        return "a token is required" if not token else "this token is not known"
+    def client_of(self, token: str | None) -> Client:
+        """Whose token it is; without tokens, anyone's.
 
-    def bearer_problem(self, authorization: str | None) -> str | None:
+        Raises:
+            NotAuthorisedError: a token is required, and this one isn't known.
+        """
+        if not len(self._tokens):
+            return ANYONE
+        client = self._tokens.client_of(token)
+        if client is None:
+            raise NotAuthorisedError("this token is not known" if token else "a token is required")
+        return client
+
+    def bearer_of(self, authorization: str | None) -> Client:
         """The same for an `Authorization` header."""
         scheme, _, token = (authorization or "").partition(" ")
-        return self.token_problem(token.strip() if scheme.lower() == "bearer" else None)
+        return self.client_of(token.strip() if scheme.lower() == "bearer" else None)
 
     def host_problem(self, host: str | None) -> str | None:
         """Why a Host header is refused, or None.
@@ -154,22 +104,16 @@ class Access:
             return None
         return f"origin {origin!r} is not on the server's list (--allow-origin)"
 
-    def http_problem(self, path: str, method: str, headers: Mapping[str, str]) -> tuple[int, str] | None:
-        """Status and reason of a refusal, or None."""
-        host, origin = headers.get("host"), headers.get("origin")
-        if (problem := self.host_problem(host)) is not None:
-            return 403, problem
-        if (problem := self.origin_problem(origin, host)) is not None:
-            return 403, problem
-        if path.startswith(_PROTECTED_PREFIXES):
-            problem = self.bearer_problem(headers.get("authorization"))
-            if problem is not None:
-                return 401, problem
-        return None
+    def page_problem(self, host: str | None, origin: str | None) -> str | None:
+        """Why a request is refused by what its Host and Origin say, or None."""
+        return self.host_problem(host) or self.origin_problem(origin, host)
 
 
 class Gate:
-    """Stands before every HTTP route: refuses, and adds the secure headers. WebSockets pass: they are refused later."""
+    """Stands before every HTTP route: refuses, and adds the secure headers. WebSockets pass: they are refused later.
+
+    A protected route finds whose token was given as `request.state.client`.
+    """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
@@ -186,12 +130,22 @@ class Gate:
                 message["headers"] = [*message.get("headers", []), *SECURE_HEADERS]
             await send(message)
 
-        problem = self._access.http_problem(scope["path"], scope["method"], Headers(scope=scope))
-        if problem is None:
-            await self._app(scope, receive, send_with_headers)
-            return
-        status, reason = problem
-        headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-        code = "not_authorised"
-        response = JSONResponse({"error": {"code": code, "message": reason}}, status, headers)
-        await response(scope, receive, send_with_headers)
+        refusal = self._refusal(scope)
+        await (refusal or self._app)(scope, receive, send_with_headers)
+
+    def _refusal(self, scope: Scope) -> JSONResponse | None:
+        headers = Headers(scope=scope)
+        if (problem := self._access.page_problem(headers.get("host"), headers.get("origin"))) is not None:
+            return _error(403, problem)
+        if not scope["path"].startswith(_PROTECTED_PREFIXES):
+            return None
+        try:
+            client = self._access.bearer_of(headers.get("authorization"))
+        except NotAuthorisedError as error:
+            return _error(401, str(error), {"WWW-Authenticate": "Bearer"})
+        scope.setdefault("state", {})["client"] = client
+        return None
+
+
+def _error(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"error": {"code": "not_authorised", "message": message}}, status, headers)

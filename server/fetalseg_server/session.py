@@ -31,6 +31,7 @@ from fetalseg_server.protocol import (
     SkipReason,
 )
 from fetalseg_server.scheduler import Scheduler, Work
+from fetalseg_server.security import Client
 from fetalseg_server.settings import Settings
 
 __all__ = ["MAX_ANSWERS_WAITING", "Peer", "Session", "not_yet"]
@@ -72,6 +73,7 @@ class Session:
         connection: its protocol state, past `hello`.
         options: what `hello` asked for.
         defaults: every option filled in, for where a client says nothing.
+        client: whose token opened it.
         scheduler: takes frames when their turn comes.
         settings: limits and times.
         metrics: where outcomes are counted.
@@ -84,11 +86,13 @@ class Session:
         options: SessionOptions,
         defaults: SessionOptions,
         *,
+        client: Client,
         scheduler: Scheduler,
         settings: Settings,
         metrics: Metrics,
     ) -> None:
         self.id = secrets.token_hex(16)
+        self.client = client
         self.options = options.filled(defaults)
         self._defaults = defaults
         self._peer = peer

@@ -13,6 +13,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from fetalseg_server.messages import error_message, ready_message
 from fetalseg_server.options import SessionOptions
 from fetalseg_server.protocol import SUBPROTOCOL, CloseCode, Connection, Hello, ProtocolError
+from fetalseg_server.security import NotAuthorisedError
 from fetalseg_server.service import FEATURES, Service
 from fetalseg_server.session import Session, not_yet
 
@@ -80,8 +81,7 @@ async def serve_stream(websocket: WebSocket, service: Service) -> None:
 def _check_page(websocket: WebSocket, service: Service) -> None:
     """The Host and Origin rules."""
     host, origin = websocket.headers.get("host"), websocket.headers.get("origin")
-    problem = service.access.host_problem(host) or service.access.origin_problem(origin, host)
-    if problem is not None:
+    if (problem := service.access.page_problem(host, origin)) is not None:
         raise ProtocolError(problem, code="not_authorised", close_code=CloseCode.NOT_AUTHORISED)
 
 
@@ -104,8 +104,10 @@ async def _hello(peer: _Peer, connection: Connection, service: Service) -> Hello
 
 async def _admit(peer: _Peer, connection: Connection, hello: Hello, service: Service) -> Session:
     """Answers a `hello`; the session is counted from here on."""
-    if (problem := service.access.token_problem(hello.token)) is not None:
-        raise ProtocolError(problem, code="not_authorised", close_code=CloseCode.NOT_AUTHORISED)
+    try:
+        client = service.access.client_of(hello.token)
+    except NotAuthorisedError as error:
+        raise ProtocolError(str(error), code="not_authorised", close_code=CloseCode.NOT_AUTHORISED) from None
     if hello.options.model not in (None, service.model.name):
         raise ProtocolError(f"expected model {service.model.name!r}, got {hello.options.model!r}", code="unknown_model")
     engine = await service.engine_info()
@@ -127,6 +129,7 @@ async def _admit(peer: _Peer, connection: Connection, hello: Hello, service: Ser
         connection,
         options,
         defaults,
+        client=client,
         scheduler=service.scheduler,
         settings=service.settings,
         metrics=service.metrics,

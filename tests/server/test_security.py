@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from fetalseg_server.security import Access, TokenTable, is_loopback, refusal_of_bind
+from fetalseg_server.security import Access, Client, TokenTable, is_loopback, refusal_of_bind
 
-NO_TOKENS, ONE_TOKEN = TokenTable({}), TokenTable({"console": "secret"})
+NO_TOKENS, ONE_TOKEN = TokenTable(), TokenTable([("secret", Client("console"))])
 
 
 @pytest.mark.parametrize(
@@ -45,10 +45,10 @@ def test_tokens_come_from_a_file_and_the_environment(tmp_path: Path) -> None:
     file.write_text("# room 1\nroom-1: abc \n\nplain\n")
     table = TokenTable.read(file, "ci:xyz,other")
     assert len(table) == 4
-    assert (table.name_of("abc"), table.name_of("xyz")) == ("room-1", "ci")
-    assert table.name_of("plain") == "token-4"
-    assert table.name_of("other") == "token-2"
-    assert table.name_of("ab") is table.name_of("") is table.name_of(None) is table.name_of("room-1: abc") is None
+    for token, name in {"abc": "room-1", "xyz": "ci", "plain": "token-4", "other": "token-2"}.items():
+        assert table.client_of(token) == Client(name)
+    for nothing in ("ab", "", None, "room-1: abc"):
+        assert table.client_of(nothing) is None
 
 
 @pytest.mark.parametrize(
