@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fetalseg.instances import Instances
-from fetalseg.views import view_of
 from fetalseg_server.options import MaskWord
 
 __all__ = ["encode_png", "result_body"]
@@ -19,15 +18,15 @@ __all__ = ["encode_png", "result_body"]
 _PNG_FAST = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
 
 
-def result_body(instances: Instances, masks: MaskWord) -> str:
+def result_body(instances: Instances, masks: MaskWord, view: tuple[str, float] | None) -> str:
     """`"view":...,"instances":[...]`, to be spliced into a result message.
 
     Args:
         instances: of one frame.
         masks: "polygon" and "rle" add that key to each instance, the other words add none.
+        view: (name, score) of what the frame shows, or None.
     """
-    found = view_of(instances)
-    view = None if found is None else {"name": found[0], "score": round(found[1], 4)}
+    shown = None if view is None else {"name": view[0], "score": round(view[1], 4)}
     rows = [
         {
             "structure": instances.structures[label],
@@ -47,7 +46,7 @@ def result_body(instances: Instances, masks: MaskWord) -> str:
             strict=True,
         )
     ]
-    body = json.dumps({"view": view, "instances": rows}, separators=(",", ":"), allow_nan=False)
+    body = json.dumps({"view": shown, "instances": rows}, separators=(",", ":"), allow_nan=False)
     return body[1:-1]
 
 

@@ -10,14 +10,26 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, NamedTuple
 
 from fetalseg.postprocess.options import NmsKind
 from fetalseg_server.options import MaskWord
 from fetalseg_server.protocol import SkipReason
 
-__all__ = ["Answer", "EngineFailed", "EngineReady", "EngineSettings", "Job", "MessageReader", "Packet", "pack"]
+__all__ = [
+    "Answer",
+    "EngineFailed",
+    "EngineReady",
+    "EngineSettings",
+    "Finding",
+    "Forget",
+    "Job",
+    "MessageReader",
+    "Packet",
+    "pack",
+    "read_order",
+]
 
 _LENGTHS = struct.Struct("<III")
 _MAX_PART = 256 * 1024 * 1024  # a worker that says more is broken
@@ -127,6 +139,14 @@ class Job:
         min_score: 0..1; None the model's default.
         nms: kind; None the model's default.
         output: "message" for a client's text, "overlay" for a PNG with the structures drawn.
+        session: id of the session, "" for an image that belongs to none.
+        track: give instances identities and steady them.
+        examination: tell what the check list needs, see `Answer.findings`.
+        scene: of the session; frames of two scenes have nothing in common. A number and not a mark on the first frame,
+            because that frame may be skipped.
+        frozen: the console shows a standing picture.
+        last_track_id: highest identity that the session has been told; new ones lie above it, also in a worker that
+            knows nothing of the session.
     """
 
     id: int
@@ -141,10 +161,61 @@ class Job:
     min_score: float | None
     nms: NmsKind | None
     output: Literal["message", "overlay"] = "message"
+    session: str = ""
+    track: bool = False
+    examination: bool = False
+    scene: int = 0
+    frozen: bool = False
+    last_track_id: int = 0
+
+    @property
+    def time_s(self) -> float:
+        """The monotonic clock at the frame's last byte."""
+        return self.received_ns / 1e9
 
     def packet(self) -> Packet:
         """As it crosses."""
         return Packet(asdict(self))
+
+
+@dataclass(frozen=True)
+class Forget:
+    """A session has ended; it follows the session's last job and has no answer.
+
+    Attributes:
+        session: its id.
+    """
+
+    session: str
+
+    def packet(self) -> Packet:
+        """As it crosses."""
+        return Packet({"event": "forget", "session": self.session})
+
+
+def read_order(packet: Packet) -> Job | Forget:
+    """What a worker is to do next.
+
+    Raises:
+        TypeError: neither of the two.
+    """
+    if packet.header.get("event") == "forget":
+        return Forget(packet.header["session"])
+    return Job(**packet.header)
+
+
+class Finding(NamedTuple):
+    """One instance as the check list of an examination takes it.
+
+    Attributes:
+        label: place in the model's structures.
+        score: 0..1.
+        sharpness: of the picture there, see `fetalseg.sharpness`.
+    """
+
+    label: int
+    score: float
+    sharpness: float
 
 
 @dataclass(frozen=True)
@@ -160,6 +231,9 @@ class Answer:
         timing_ms: by stage, all but `total`.
         text: the middle of a result message.
         data: a PNG: label map or overlay.
+        view: (name, score) of the view that the frame shows, or None.
+        findings: one for each instance, where the job belongs to an examination.
+        last_track_id: highest identity that the session's instances have had so far.
     """
 
     id: int
@@ -170,8 +244,30 @@ class Answer:
     timing_ms: dict[str, float] = field(default_factory=dict)
     text: bytes = b""
     data: bytes = b""
+    view: tuple[str, float] | None = None
+    findings: tuple[Finding, ...] = ()
+    last_track_id: int = 0
 
     def packet(self) -> Packet:
         """As it crosses."""
-        names = ("id", "outcome", "detail", "width", "height", "timing_ms")
-        return Packet({name: getattr(self, name) for name in names}, self.text, self.data)
+        apart = ("text", "data")
+        header = {column.name: getattr(self, column.name) for column in fields(self) if column.name not in apart}
+        return Packet(header, self.text, self.data)
+
+    @classmethod
+    def read(cls, packet: Packet) -> Answer:
+        """From what crossed.
+
+        Raises:
+            TypeError, KeyError, ValueError: not an answer.
+        """
+        header = dict(packet.header)
+        view = header.pop("view")
+        findings = tuple(Finding(*values) for values in header.pop("findings"))
+        return cls(
+            **header,
+            text=packet.text,
+            data=packet.data,
+            view=None if view is None else (view[0], view[1]),
+            findings=findings,
+        )

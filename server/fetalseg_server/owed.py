@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from fetalseg_server.continuity import Continuity
 from fetalseg_server.jobs import Answer, Job
 from fetalseg_server.messages import result_message, skipped_message
 from fetalseg_server.options import SessionOptions
-from fetalseg_server.protocol import RESULT_MAGIC, Codec, FrameHeader, frame_message
+from fetalseg_server.protocol import RESULT_MAGIC, Codec, FrameFlag, FrameHeader, frame_message
 
 __all__ = ["OwedFrame", "OwedText"]
 
@@ -34,6 +35,8 @@ class OwedFrame:
         options: of the session when the frame came.
         received_ns: the monotonic clock at the frame's last byte.
         payload: the coded frame, while it waits.
+        continuity: of the session.
+        scene: that the frame belongs to.
         timer: calls at the deadline.
         answer: what became of the frame, once that is known.
     """
@@ -42,6 +45,8 @@ class OwedFrame:
     options: SessionOptions
     received_ns: int
     payload: memoryview | None
+    continuity: Continuity
+    scene: int
     timer: asyncio.TimerHandle | None = None
     answer: Answer | None = None
 
@@ -84,6 +89,12 @@ class OwedFrame:
             masks=self.options.masks,
             min_score=self.options.min_score,
             nms=self.options.nms,
+            session=self.continuity.session,
+            track=self.options.track,
+            examination=self.options.examination,
+            scene=self.scene,
+            frozen=bool(self.header.flags & FrameFlag.FROZEN),
+            last_track_id=self.continuity.last_track_id,
         )
 
     def final(self, now_ns: int) -> Answer:

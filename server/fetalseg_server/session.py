@@ -13,6 +13,7 @@ import time
 from collections import deque
 from typing import Protocol
 
+from fetalseg_server.continuity import Continuity
 from fetalseg_server.jobs import Answer
 from fetalseg_server.messages import configured_message, error_message, notice_message, pong_message
 from fetalseg_server.metrics import Metrics
@@ -92,6 +93,7 @@ class Session:
         metrics: Metrics,
     ) -> None:
         self.id = secrets.token_hex(16)
+        self.continuity = Continuity(self.id)
         self.client = client
         self.options = options.filled(defaults)
         self._defaults = defaults
@@ -231,7 +233,14 @@ class Session:
 
     def _on_frame(self, frame: FrameReceived, received_ns: int) -> None:
         options = self.options
-        owed = OwedFrame(frame.header, options, received_ns, frame.payload)
+        owed = OwedFrame(
+            frame.header,
+            options,
+            received_ns,
+            frame.payload,
+            continuity=self.continuity,
+            scene=self.continuity.follow(frame.header),
+        )
         if (refusal := self._refusal(frame)) is not None:
             owed.settle(Answer(0, *refusal))
             self._owe(owed)
@@ -264,6 +273,7 @@ class Session:
         self._wake_writer()
 
     def _settle(self, owed: OwedFrame, answer: Answer) -> None:
+        self.continuity.learn(answer)
         if not owed.known:
             owed.settle(answer)
             self._wake_writer()
@@ -338,6 +348,7 @@ class Session:
     def _forget(self) -> None:
         """A closed connection owes nothing."""
         self._scheduler.withdraw(self)
+        self._scheduler.forget(self.id)
         self._waiting = None
         for owed in self._owed:
             if isinstance(owed, OwedFrame):

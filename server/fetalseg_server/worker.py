@@ -33,7 +33,19 @@ from fetalseg.render import draw
 from fetalseg.segmenter import Segmenter
 from fetalseg_server.decoding import decode_payload
 from fetalseg_server.encoding import encode_png, result_body
-from fetalseg_server.jobs import Answer, EngineFailed, EngineReady, EngineSettings, Job, MessageReader, Packet, pack
+from fetalseg_server.jobs import (
+    Answer,
+    EngineFailed,
+    EngineReady,
+    EngineSettings,
+    Forget,
+    Job,
+    MessageReader,
+    Packet,
+    pack,
+    read_order,
+)
+from fetalseg_server.live_state import LiveStates
 from fetalseg_server.protocol import Codec, SkipReason
 from fetalseg_server.shared_memory import Block, FrameArena
 
@@ -72,9 +84,10 @@ class Worker:
         self._control = control
         self._arena = arena
         self._send_lock = threading.Lock()
-        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._states = LiveStates()
+        self._jobs: queue.SimpleQueue[Job | Forget] = queue.SimpleQueue()
         # One place: while a frame is in the network, one more is ready and a third is not decoded too early.
-        self._prepared: queue.Queue[_Prepared] = queue.Queue(maxsize=1)
+        self._prepared: queue.Queue[_Prepared | Forget] = queue.Queue(maxsize=1)
 
     def run(self) -> int:
         """Loads what the first message asks for, then works until the server goes away."""
@@ -92,7 +105,11 @@ class Worker:
         for target in (lambda: self._read(reader), self._prepare_all):
             threading.Thread(target=target, daemon=True).start()
         while True:
-            self._answer(self._finish, self._prepared.get())
+            work = self._prepared.get()
+            if isinstance(work, Forget):
+                self._states.forget(work.session)
+            else:
+                self._answer(self._finish, work)
 
     def _receive(self) -> bytes:
         piece = self._control.recv(65536)
@@ -104,11 +121,15 @@ class Worker:
     def _read(self, reader: MessageReader) -> None:
         while True:
             for packet in reader.feed(self._receive()):
-                self._jobs.put(Job(**packet.header))
+                self._jobs.put(read_order(packet))
 
     def _prepare_all(self) -> None:
         while True:
-            self._answer(self._prepare, self._jobs.get())
+            order = self._jobs.get()
+            if isinstance(order, Forget):
+                self._prepared.put(order)  # behind the session's last frame
+            else:
+                self._answer(self._prepare, order)
 
     def _answer(self, stage: Any, work: Job | _Prepared) -> None:
         """Runs one stage on one frame; whatever goes wrong is that frame's answer, and the next frame comes."""
@@ -157,20 +178,32 @@ class Worker:
         candidates = self._segmenter.infer(work.image[None])
         inferred = time.monotonic_ns()
         instances = self._segmenter.finish(candidates, work.geometry, self._options(job))
+        live = self._states.of(job).update(job, instances, work.pixels)
         finished = time.monotonic_ns()
         text, data = "", b""
         if job.output == "overlay":
-            data = encode_png(draw(work.pixels, instances))
+            data = encode_png(draw(work.pixels, live.instances))
         else:
-            text = result_body(instances, job.masks)
+            text = result_body(live.instances, job.masks, live.view)
             if job.masks == "labelmap":
-                data = encode_png(instances.label_map())
+                data = encode_png(live.instances.label_map())
         timing["queue"] += _ms(start - work.done_ns)
         timing["infer"] = _ms(inferred - start)
         timing["postprocess"] = _ms(finished - inferred)
         timing["encode"] = _ms(time.monotonic_ns() - finished)
         height, width = instances.frame_shape
-        return Answer(job.id, "result", "", width, height, timing, text.encode(), data)
+        return Answer(
+            id=job.id,
+            outcome="result",
+            width=width,
+            height=height,
+            timing_ms=timing,
+            text=text.encode(),
+            data=data,
+            view=live.view,
+            findings=live.findings,
+            last_track_id=live.last_track_id,
+        )
 
     def _options(self, job: Job) -> PostprocessOptions:
         default = self._segmenter.default_options
@@ -208,7 +241,7 @@ def _load(settings: EngineSettings) -> Segmenter:
     options = replace(segmenter.default_options, min_score=0.0, max_detections=len(segmenter.structures))
     for _ in range(2):
         instances = segmenter.segment(np.zeros(_WARM_UP_SHAPE, np.uint8), options)
-        result_body(instances, "polygon")
+        result_body(instances, "polygon", None)
         encode_png(instances.label_map())
     return segmenter
 

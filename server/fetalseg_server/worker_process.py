@@ -14,7 +14,17 @@ from dataclasses import asdict, dataclass
 from typing import cast
 
 from fetalseg.errors import EngineError
-from fetalseg_server.jobs import Answer, EngineFailed, EngineReady, EngineSettings, Job, MessageReader, Packet, pack
+from fetalseg_server.jobs import (
+    Answer,
+    EngineFailed,
+    EngineReady,
+    EngineSettings,
+    Forget,
+    Job,
+    MessageReader,
+    Packet,
+    pack,
+)
 from fetalseg_server.shared_memory import Block, FrameArena
 
 __all__ = ["WorkerProcess"]
@@ -163,6 +173,11 @@ class WorkerProcess:
             self._watch(self._timeout_s)
         return True
 
+    def forget(self, session: str) -> None:
+        """A session has ended and submits nothing more; what the worker remembers of it can go."""
+        if self.ready and self._link is not None:
+            self._link.send(Forget(session).packet())
+
     async def _supervise(self) -> None:
         pause = _FIRST_RESTART_S
         while True:
@@ -221,7 +236,7 @@ class WorkerProcess:
             if self._first_start is not None and not self._first_start.done():
                 self._first_start.set_exception(EngineError(message))
         else:
-            self._on_answer(Answer(**packet.header, text=packet.text, data=packet.data))
+            self._on_answer(Answer.read(packet))
 
     def _on_answer(self, answer: Answer) -> None:
         work = self._pending.pop(answer.id)

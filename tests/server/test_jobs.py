@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetalseg_server.jobs import Answer, MessageReader, Packet, pack
+from fetalseg_server.jobs import Answer, Finding, Forget, Job, MessageReader, Packet, pack, read_order
 from fetalseg_server.shared_memory import Block, FrameArena
 
 packets = st.builds(
@@ -21,9 +21,46 @@ def test_messages_survive_any_way_of_cutting_them(messages: list[Packet], piece:
 
 
 def test_an_answer_crosses_with_its_text_and_its_picture() -> None:
-    answer = Answer(5, "result", "", 160, 120, {"infer": 1.5}, b'"view":null', b"\x89PNG")
+    answer = Answer(
+        id=5,
+        outcome="result",
+        width=160,
+        height=120,
+        timing_ms={"infer": 1.5},
+        text=b'"view":null',
+        data=b"\x89PNG",
+        view=("head", 0.9),
+        findings=(Finding(0, 0.9, 12.5), Finding(16, 0.4, 0.0)),
+        last_track_id=3,
+    )
     (packet,) = MessageReader().feed(pack(answer.packet()))
-    assert Answer(**packet.header, text=packet.text, data=packet.data) == answer
+    assert Answer.read(packet) == answer
+
+
+def test_a_job_and_the_end_of_a_session_cross_and_are_told_apart() -> None:
+    job = Job(
+        id=4,
+        codec=1,
+        width=0,
+        height=0,
+        offset=4096,
+        length=9,
+        received_ns=2_500_000_000,
+        deadline_ns=None,
+        masks="rle",
+        min_score=0.3,
+        nms=None,
+        session="ab",
+        track=True,
+        scene=2,
+        frozen=True,
+        last_track_id=7,
+    )
+    assert [read_order(p) for p in MessageReader().feed(pack(job.packet()) + pack(Forget("ab").packet()))] == [
+        job,
+        Forget("ab"),
+    ]
+    assert job.time_s == 2.5
 
 
 def test_impossible_lengths_are_refused_before_anything_is_collected() -> None:
