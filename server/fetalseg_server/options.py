@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeGuard, get_args
 
 from fetalseg.postprocess.options import NMS_KINDS, NmsKind
 
-__all__ = ["CODEC_WORDS", "MASK_WORDS", "CodecWord", "MaskWord", "SessionOptions", "parse_changes", "parse_options"]
+__all__ = ["CODEC_WORDS", "MASK_WORDS", "CodecWord", "MaskWord", "SessionOptions", "parse_changes"]
 
 CodecWord = Literal["jpeg", "png", "gray8", "rgb24"]
 CODEC_WORDS: tuple[CodecWord, ...] = get_args(CodecWord)
@@ -71,8 +71,8 @@ class SessionOptions:
         return asdict(self)
 
 
-def parse_options(values: Mapping[str, Any], more_known: tuple[str, ...] = ()) -> SessionOptions:
-    """Options from a decoded JSON object.
+def parse_changes(values: Mapping[str, Any], more_known: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Checked and converted values, by option name, from a decoded JSON object.
 
     Args:
         values: by option name.
@@ -80,15 +80,6 @@ def parse_options(values: Mapping[str, Any], more_known: tuple[str, ...] = ()) -
 
     Raises:
         ValueError: an unknown name (the known ones are listed), or a value of the wrong type or range.
-    """
-    return SessionOptions(**parse_changes(values, more_known))
-
-
-def parse_changes(values: Mapping[str, Any], more_known: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Checked and converted values, by option name.
-
-    Raises:
-        ValueError: see `parse_options`.
     """
     known = (*more_known, *_READERS)
     if unknown := [name for name in values if name not in _READERS]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum, IntFlag
 from typing import Any, ClassVar, Literal, get_args
 
-from fetalseg_server.options import SessionOptions, parse_changes, parse_options
+from fetalseg_server.options import SessionOptions, parse_changes
 
 __all__ = [
     "FRAME_MAGIC",
@@ -84,6 +84,7 @@ class CloseCode(IntEnum):
     OVERLOADED = 4003
     SLOW_READER = 4004
     FLOODING = 4005
+    TAKEN_OVER = 4006
 
 
 class Codec(IntEnum):
@@ -197,11 +198,22 @@ def frame_message(header: FrameHeader, payload: bytes | memoryview) -> bytes:
 
 @dataclass(frozen=True)
 class Hello:
-    """The first message of a client."""
+    """The first message of a client.
+
+    Attributes:
+        token: what opens the server.
+        resume: id of the session that is to go on.
+        changes: the options that it names, checked one by one.
+    """
 
     token: str | None
     resume: str | None
-    options: SessionOptions
+    changes: dict[str, Any]
+
+    @property
+    def options(self) -> SessionOptions:
+        """What a new session gets."""
+        return SessionOptions(**self.changes)
 
 
 @dataclass(frozen=True)
@@ -319,7 +331,7 @@ def _parse_hello(message: dict[str, Any]) -> Hello:
             raise ProtocolError(f"{name} must be a text, got {_quote(value)}", code="bad_option")
         words[name] = value
     try:
-        return Hello(words["token"], words["resume"], parse_options(message, more_known=("token", "resume")))
+        return Hello(words["token"], words["resume"], parse_changes(message, more_known=("token", "resume")))
     except ValueError as error:
         raise ProtocolError(str(error), code="bad_option") from None
 

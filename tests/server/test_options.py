@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from fetalseg_server.options import SessionOptions, parse_changes, parse_options
+from fetalseg_server.options import SessionOptions, parse_changes
 
 
 @pytest.mark.parametrize(
@@ -32,12 +32,12 @@ from fetalseg_server.options import SessionOptions, parse_changes, parse_options
 )
 def test_a_bad_option_says_what_is_allowed_and_what_came(values: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
-        parse_options(values)
+        parse_changes(values)
 
 
 def test_a_long_value_is_cut_in_the_error() -> None:
     with pytest.raises(ValueError, match=r"got .{60}\.\.\.$"):
-        parse_options({"masks": "x" * 1000})
+        parse_changes({"masks": "x" * 1000})
 
 
 def test_changes_replace_only_what_they_name() -> None:

@@ -96,7 +96,8 @@ def test_an_unknown_codec_and_unknown_flags_are_no_protocol_error() -> None:
 
 def test_a_hello_without_options_has_the_defaults() -> None:
     event = Connection().receive_text('{"type":"hello"}')
-    assert event == Hello(token=None, resume=None, options=SessionOptions())
+    assert event == Hello(token=None, resume=None, changes={})
+    assert event.options == SessionOptions()
 
 
 def test_the_hello_of_the_specification_is_understood() -> None:
