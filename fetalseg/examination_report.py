@@ -94,10 +94,13 @@ section { margin-top: 30px; border-top: 1px solid #d5dae1; padding-top: 16px; }
 .status.complete, .status.seen { color: #16673d; }
 .status.partly { color: #8f5a00; }
 .status.not_yet { color: #6b7683; font-weight: 400; }
-table { width: 100%; margin: 12px 0 4px; border-collapse: collapse; font-variant-numeric: tabular-nums; }
+table { width: 100%; margin: 12px 0 4px; table-layout: fixed; border-collapse: collapse;
+  font-variant-numeric: tabular-nums; }
 th { padding: 4px 10px 4px 0; border-bottom: 1px solid #9aa5b1; color: #556070; font-size: 13px; font-weight: 500;
   text-align: left; }
 td { padding: 5px 10px 5px 0; border-bottom: 1px solid #e7eaee; }
+th:first-child { width: 26%; }
+th:nth-child(2) { width: 18%; }
 .number { text-align: right; }
 tr.whole td { font-weight: 600; }
 .figures { display: grid; grid-template-columns: repeat(2, 1fr); gap: 18px; margin-top: 14px; }
