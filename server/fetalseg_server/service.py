@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from pathlib import Path
 
 from fetalseg.engines import ENGINES
-from fetalseg.model_file import ModelFacts, file_digest, find_model, list_models, read_facts
-from fetalseg_server.jobs import Answer, EngineReady, EngineSettings, Job
+from fetalseg.model_file import find_model
+from fetalseg_server.jobs import Answer, EngineReady
 from fetalseg_server.messages import ModelDescription
 from fetalseg_server.metrics import Metrics, watch_event_loop
+from fetalseg_server.model_files import describe_model
 from fetalseg_server.options import SessionOptions
-from fetalseg_server.protocol import CloseCode, Codec
-from fetalseg_server.scheduler import Scheduler, Work
-from fetalseg_server.security import Access, TokenTable, refusal_of_bind
+from fetalseg_server.protocol import CloseCode
+from fetalseg_server.rate_limit import ClientRates
+from fetalseg_server.seat import Seat
+from fetalseg_server.security import Access, Client, TokenTable, refusal_of_bind
 from fetalseg_server.session import Session
 from fetalseg_server.settings import Settings
-from fetalseg_server.worker_process import WorkerProcess
+from fetalseg_server.single_image import SingleImage
+from fetalseg_server.worker_pool import WorkerPool
 
-__all__ = ["FEATURES", "Service", "SingleImage"]
+__all__ = ["FEATURES", "Service"]
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,8 @@ class Service:
         settings: see there.
 
     Attributes:
+        pool: the workers.
+        model: that new sessions are told of.
         sessions: those past their `hello`.
         draining: the server is shutting down.
         failure: the engine could not be started at all; None otherwise.
@@ -58,50 +62,77 @@ class Service:
         self.model_path = find_model(settings.model)
         self.model = describe_model(self.model_path)
         self.metrics = Metrics()
+        self.rates = ClientRates()
         self.sessions: set[Session] = set()
         self.draining = False
         self.failure: Exception | None = None
         self.started: asyncio.Event = asyncio.Event()
-        self.worker = WorkerProcess(
-            EngineSettings(
-                str(self.model_path), settings.engine, settings.precision, settings.threads, settings.max_pixels
-            ),
-            arena_bytes=settings.shared_memory_bytes,
-            timeout_s=settings.engine_timeout_s,
-            start_timeout_s=settings.start_timeout_s,
-            on_change=self._on_engine_change,
-        )
-        self.scheduler = Scheduler(self.worker)
+        self.pool = WorkerPool(settings, str(self.model_path), self._on_change)
         self._tasks: list[asyncio.Task[None]] = []
         self._images_waiting = 0
 
     @property
     def ready(self) -> bool:
         """Whether a new session would be served."""
-        return self.worker.ready and not self.draining
+        return self.started.is_set() and self.pool.ready and not self.draining
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What `ready` promises."""
+        return (*FEATURES, "ladder") if self.settings.ladder else FEATURES
+
+    @property
+    def defaults(self) -> SessionOptions:
+        """What sessions get that ask for nothing; to be read once the engine has started."""
+        assert self.pool.info is not None
+        return SessionOptions(model=self.model.name, min_score=self.pool.info.min_score, nms=self.pool.info.nms)
 
     async def start(self) -> None:
         """Begins to load the model; returns at once, `started` tells when it is warm or has failed."""
         self._tasks = [asyncio.create_task(self._start_engine()), asyncio.create_task(watch_event_loop(self.metrics))]
 
     async def stop(self) -> None:
-        """Ends the engine's process."""
+        """Ends the workers."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.worker.stop()
+        await self.pool.stop()
 
     async def engine_info(self) -> EngineReady | None:
         """The engine, once it has started for the first time; None where it can't."""
         await self.started.wait()
-        return self.worker.info
+        return self.pool.info
+
+    def seat_for(self, client: Client) -> Seat:
+        """A place for a new session.
+
+        Raises:
+            NoCapacityError: the workers are busy enough with those that are here.
+        """
+        promised = self.settings.session_fps * client.weight
+        return self.pool.admit(promised if client.max_fps is None else min(promised, client.max_fps), client.weight)
+
+    async def reload(self) -> ModelDescription:
+        """Loads the model again, from the file that its name or path stands for now; sessions stay.
+
+        Raises:
+            FetalsegError: the file can't be used; the model before goes on.
+        """
+        path = find_model(self.settings.model)
+        info = await self.pool.reload(str(path))
+        self.model_path, self.model = path, info.model
+        self._tell_engine(info)
+        for session in self.sessions:
+            session.adopt(self.defaults)
+        log.info("the model is now %s %s (%s)", info.model.name, info.model.version, info.model.sha256)
+        return info.model
 
     async def drain(self) -> None:
         """Ends all sessions: new frames are skipped, those in work answered, connections closed with 1001."""
         if self.draining:
             return
         self.draining = True
-        self._on_engine_change()
+        self._on_change()
         give_up = time.monotonic() + self.settings.drain_timeout_s
         for session in tuple(self.sessions):
             session.drain()
@@ -120,11 +151,13 @@ class Service:
             return Answer(0, "overloaded", f"{self._images_waiting} images are waiting already")
         self._images_waiting += 1
         try:
-            self.scheduler.offer(work)
-            return await work.answer
+            lane = self.pool.offer(work)
+            try:
+                return await work.answer
+            finally:
+                lane.scheduler.withdraw(work)
         finally:
             self._images_waiting -= 1
-            self.scheduler.withdraw(work)
 
     async def _until_no_sessions(self, give_up: float) -> None:
         while self.sessions and time.monotonic() < give_up:
@@ -132,89 +165,26 @@ class Service:
 
     async def _start_engine(self) -> None:
         try:
-            info = await self.worker.start()
-            self.metrics.engine.info(
-                {
-                    "model": self.model.name,
-                    "version": self.model.version,
-                    "sha256": self.model.sha256,
-                    "engine": info.kind,
-                    "precision": info.precision,
-                }
-            )
+            info = await self.pool.start()
+            self.model = info.model
+            self._tell_engine(info)
         except Exception as error:
             self.failure = error
         finally:
             self.started.set()
+            self._on_change()
 
-    def _on_engine_change(self) -> None:
-        self.metrics.ready.set(self.ready)
-        self.metrics.engine_restarts.set(self.worker.restarts)
-        self.scheduler.pump()
-
-
-class SingleImage:
-    """One image of `/v1/segment` on its way through the stages.
-
-    Args:
-        payload: the coded image.
-        codec: JPEG or PNG.
-        options: as in a session.
-        output: "overlay" for a PNG with the structures drawn.
-    """
-
-    def __init__(self, payload: bytes, codec: Codec, options: SessionOptions, *, overlay: bool) -> None:
-        self.received_ns = time.monotonic_ns()
-        self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        deadline_ns = None if options.deadline_ms is None else self.received_ns + round(options.deadline_ms * 1e6)
-        job = Job(
-            id=0,
-            codec=codec,
-            width=0,
-            height=0,
-            offset=0,
-            length=len(payload),
-            received_ns=self.received_ns,
-            deadline_ns=deadline_ns,
-            masks=options.masks,
-            min_score=options.min_score,
-            nms=options.nms,
-            output="overlay" if overlay else "message",
+    def _tell_engine(self, info: EngineReady) -> None:
+        self.metrics.engine.info(
+            {
+                "model": info.model.name,
+                "version": info.model.version,
+                "sha256": info.model.sha256,
+                "engine": info.kind,
+                "precision": info.precision,
+            }
         )
-        self._work: Work | None = Work(job, memoryview(payload), self._settle)
 
-    def take(self) -> Work | None:
-        """Gives the image to the scheduler."""
-        work, self._work = self._work, None
-        return work
-
-    def age_ns(self) -> int:
-        """Nanoseconds since the image was complete."""
-        return time.monotonic_ns() - self.received_ns
-
-    def _settle(self, answer: Answer) -> None:
-        if not self.answer.done():
-            self.answer.set_result(answer)
-
-
-def describe_model(path: Path) -> ModelDescription:
-    """What a model file says of itself.
-
-    Raises:
-        ModelFileError: not one of ours.
-    """
-    facts: ModelFacts = read_facts(path)
-    return ModelDescription(
-        facts.name, facts.version, file_digest(path), (facts.input.height, facts.input.width), facts.structures
-    )
-
-
-def known_models(loaded: Path) -> list[dict[str, object]]:
-    """All models that can be used by name, and the loaded one wherever it lies."""
-    paths = {path.resolve(): path for path in (loaded, *list_models().values())}
-    models: list[dict[str, object]] = []
-    for path in paths.values():
-        with contextlib.suppress(Exception):
-            description = describe_model(path)
-            models.append({**description.__dict__, "loaded": path.resolve() == loaded.resolve()})
-    return models
+    def _on_change(self) -> None:
+        self.metrics.ready.set(self.ready)
+        self.metrics.engine_restarts.set(self.pool.restarts)

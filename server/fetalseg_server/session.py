@@ -10,12 +10,18 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import Protocol
 
 from fetalseg_server.continuity import Continuity
 from fetalseg_server.jobs import Answer
-from fetalseg_server.messages import configured_message, error_message, notice_message, pong_message
+from fetalseg_server.messages import (
+    ModelDescription,
+    configured_message,
+    error_message,
+    notice_message,
+    pong_message,
+)
 from fetalseg_server.metrics import Metrics
 from fetalseg_server.options import SessionOptions
 from fetalseg_server.owed import OwedFrame, OwedText
@@ -31,7 +37,9 @@ from fetalseg_server.protocol import (
     Refused,
     SkipReason,
 )
-from fetalseg_server.scheduler import Scheduler, Work
+from fetalseg_server.rate_limit import ClientRates
+from fetalseg_server.scheduler import Work
+from fetalseg_server.seat import Seat
 from fetalseg_server.security import Client
 from fetalseg_server.settings import Settings
 
@@ -75,7 +83,9 @@ class Session:
         options: what `hello` asked for.
         defaults: every option filled in, for where a client says nothing.
         client: whose token opened it.
-        scheduler: takes frames when their turn comes.
+        rates: what its client may send in all its sessions together.
+        seat: at the worker that takes its frames.
+        model: as `ready` tells it.
         settings: limits and times.
         metrics: where outcomes are counted.
     """
@@ -88,18 +98,23 @@ class Session:
         defaults: SessionOptions,
         *,
         client: Client,
-        scheduler: Scheduler,
+        rates: ClientRates,
+        seat: Seat,
+        model: ModelDescription,
         settings: Settings,
         metrics: Metrics,
     ) -> None:
         self.id = secrets.token_hex(16)
         self.continuity = Continuity(self.id)
         self.client = client
-        self.options = options.filled(defaults)
+        self.outcomes: Counter[str] = Counter()  # answered frames, by "result" or the reason of a skip
+        self.seat = seat
+        self._asked = options
         self._defaults = defaults
+        self._model = model
         self._peer = peer
         self._connection = connection
-        self._scheduler = scheduler
+        self._rates = rates
         self._settings = settings
         self._metrics = metrics
         self._owed: deque[OwedText | OwedFrame] = deque()
@@ -113,6 +128,26 @@ class Session:
         self._dropped = 0
         self._ahead = 0.0  # messages above the allowed rate
         self._counted_ns = time.monotonic_ns()
+
+    @property
+    def options(self) -> SessionOptions:
+        """What it asked for, and the model's defaults for the rest."""
+        return self._asked.filled(self._defaults)
+
+    @property
+    def flow(self) -> Session:
+        """A share of the worker of its own."""
+        return self
+
+    @property
+    def weight(self) -> float:
+        """Of that share."""
+        return self.client.weight
+
+    def adopt(self, defaults: SessionOptions) -> None:
+        """Another model was loaded: the next frames follow its defaults where the client asked for nothing else."""
+        self._defaults = defaults
+        self._asked = self._asked.changed({"model": defaults.model})
 
     async def run(self) -> CloseCode | None:
         """Serves the connection until it ends.
@@ -166,6 +201,7 @@ class Session:
         if owed is None:
             return None
         assert owed.payload is not None
+        owed.rung = self.seat.rung
         return Work(owed.job(), owed.payload, lambda answer: self._settle(owed, answer))
 
     async def _read(self) -> bool:
@@ -222,13 +258,14 @@ class Session:
         return self._ahead
 
     def _configure(self, changes: dict[str, object]) -> str:
-        options = self.options.changed(changes).filled(self._defaults)
+        asked = self._asked.changed(changes)
+        options = asked.filled(self._defaults)
         problems = not_yet(options)
         if options.model != self._defaults.model:
             problems.append(Refused("unknown_model", f"expected model {self._defaults.model!r}, got {options.model!r}"))
         if problems:
             return error_message(problems[0].code, problems[0].message, fatal=False)
-        self.options = options
+        self._asked = asked
         return configured_message(options)
 
     def _on_frame(self, frame: FrameReceived, received_ns: int) -> None:
@@ -252,7 +289,7 @@ class Session:
             self._waiting.settle(Answer(0, "superseded", newer))
         self._waiting = owed
         self._owe(owed)
-        self._scheduler.offer(self)
+        self.seat.lane.scheduler.offer(self)
 
     def _refusal(self, frame: FrameReceived) -> tuple[SkipReason, str] | None:
         """Why a frame doesn't even wait, or None."""
@@ -266,6 +303,10 @@ class Session:
             return "unsupported_codec", f"expected one of {known}; got {frame.header.codec}"
         if length > limit:
             return "too_large", f"expected at most {limit} bytes of payload, got {length}"
+        if self.seat.skips():
+            return "overloaded", f"every other frame is worked on at rung {self.seat.rung} of the quality ladder"
+        if not self._rates.take_frame(self.client):
+            return "rate_limited", f"more than {self.client.max_fps} frames a second with this token"
         return None
 
     def _owe(self, owed: OwedText | OwedFrame) -> None:
@@ -336,6 +377,8 @@ class Session:
             return [owed.text]
         now_ns = time.monotonic_ns()
         answer = owed.final(now_ns)
+        self.outcomes[answer.outcome] += 1
+        self.seat.note(answer.outcome)
         if answer.outcome != "result":
             self._dropped += 1
             self._metrics.frames.labels(answer.outcome).inc()
@@ -343,12 +386,21 @@ class Session:
         timing = {**answer.timing_ms, "total": (now_ns - owed.received_ns) / 1e6}
         self._metrics.observe_result(timing)
         dropped, self._dropped = self._dropped, 0
-        return owed.result(answer, now_ns, timing_ms=timing, dropped_before=dropped)
+        return [*self._news(answer), *owed.result(answer, now_ns, timing_ms=timing, dropped_before=dropped)]
+
+    def _news(self, answer: Answer) -> list[str | bytes]:
+        """What must be said before a result: that another model than the one before made it."""
+        if answer.model is None or answer.model == self._model:
+            return []
+        self._model = answer.model
+        text = f"results come from {answer.model.name} {answer.model.version} from here on"
+        return [notice_message("model_changed", text, answer.model)]
 
     def _forget(self) -> None:
         """A closed connection owes nothing."""
-        self._scheduler.withdraw(self)
-        self._scheduler.forget(self.id)
+        self.seat.lane.scheduler.withdraw(self)
+        self.seat.lane.scheduler.forget(self.id)
+        self.seat.leave()
         self._waiting = None
         for owed in self._owed:
             if isinstance(owed, OwedFrame):

@@ -11,11 +11,11 @@ import logging
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from fetalseg_server.messages import error_message, ready_message
-from fetalseg_server.options import SessionOptions
 from fetalseg_server.protocol import SUBPROTOCOL, CloseCode, Connection, Hello, ProtocolError
 from fetalseg_server.security import NotAuthorisedError
-from fetalseg_server.service import FEATURES, Service
+from fetalseg_server.service import Service
 from fetalseg_server.session import Session, not_yet
+from fetalseg_server.worker_pool import NoCapacityError
 
 __all__ = ["serve_stream"]
 
@@ -121,16 +121,21 @@ async def _admit(peer: _Peer, connection: Connection, hello: Hello, service: Ser
             code="overloaded",
             close_code=CloseCode.OVERLOADED,
         )
+    try:
+        seat = service.seat_for(client)
+    except NoCapacityError as error:
+        raise ProtocolError(str(error), code="overloaded", close_code=CloseCode.OVERLOADED) from None
     missing = not_yet(hello.options, hello.resume)
     options = hello.options.changed({"examination": False, "fetuses": 1})
-    defaults = SessionOptions(model=service.model.name, min_score=engine.min_score, nms=engine.nms)
     session = Session(
         peer,
         connection,
         options,
-        defaults,
+        service.defaults,
         client=client,
-        scheduler=service.scheduler,
+        rates=service.rates,
+        seat=seat,
+        model=service.model,
         settings=service.settings,
         metrics=service.metrics,
     )
@@ -142,7 +147,8 @@ async def _admit(peer: _Peer, connection: Connection, hello: Hello, service: Ser
             model=service.model,
             engine=engine.engine,
             limits=service.settings.limits,
-            features=FEATURES,
+            features=service.features,
+            ladder=service.settings.ladder,
         )
     )
     for refused in missing:

@@ -49,6 +49,7 @@ def ask(
 def guarded_server(crafted_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     tokens = tmp_path_factory.mktemp("tokens") / "tokens"
     tokens.write_text(f"# consoles\nroom-1:{TOKEN}\n")
+    tokens.chmod(0o600)
     with running(replace(crafted_settings, tokens_file=str(tokens))) as live:
         yield live
 
