@@ -1,11 +1,11 @@
-"""What a server says, as typed values: the greeting, and for each frame a result or why it was skipped."""
+"""What a server says, as typed values: the greeting, and for each frame a result or why there is none."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ from fetalseg_server.protocol import HEADER_BYTES, RESULT_MAGIC, FrameHeader, Pr
 __all__ = [
     "Answer",
     "FoundStructure",
+    "Lost",
     "Ready",
     "Result",
     "Skipped",
@@ -86,6 +87,10 @@ class Result:
         rung: of the quality ladder, 0 the best.
         dropped_before: frames skipped since the result before.
         labelmap: uint8 [H, W], 0 or a structure id, for masks "labelmap".
+        uplink_ms: estimate of the frame's way to the server, None before the clocks were compared; see
+            `fetalseg_server.client_clock` for how far off it can be. Uplink, `sent_us - received_us` and downlink
+            add up to the latency.
+        downlink_ms: likewise of the answer's way back.
     """
 
     sequence: int
@@ -99,6 +104,8 @@ class Result:
     rung: int = 0
     dropped_before: int = 0
     labelmap: npt.NDArray[np.uint8] | None = None
+    uplink_ms: float | None = None
+    downlink_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,9 @@ class Skipped:
         detail: for a person to read.
         received_us: as in `Result`.
         sent_us: as in `Result`.
+        capture_time_us: as in `Result`.
+        uplink_ms: as in `Result`.
+        downlink_ms: as in `Result`.
     """
 
     sequence: int
@@ -120,9 +130,29 @@ class Skipped:
     detail: str
     received_us: int
     sent_us: int
+    capture_time_us: int = 0
+    uplink_ms: float | None = None
+    downlink_ms: float | None = None
 
 
-Answer = Result | Skipped
+@dataclass(frozen=True)
+class Lost:
+    """The connection ended before this frame's answer came; whether the server saw the frame isn't known.
+
+    Attributes:
+        sequence: of the frame.
+        capture_time_us: as it was sent.
+        detail: how the connection ended, for a person to read.
+        reason: always "lost", beside the reasons of `Skipped`.
+    """
+
+    sequence: int
+    capture_time_us: int
+    detail: str
+    reason: Literal["lost"] = "lost"
+
+
+Answer = Result | Skipped | Lost
 
 
 def read_ready(message: Mapping[str, Any]) -> Ready:

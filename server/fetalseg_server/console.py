@@ -15,11 +15,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fetalseg_server.client import Answer, EncodedFrame, Result, StreamClient, connect
+from fetalseg_server.client import Answer, EncodedFrame, Lost, Reconnect, Result, StreamClient, Tls, connect
 from fetalseg_server.options import SessionOptions
 
 __all__ = ["Figures", "Latency", "looped", "run_console"]
@@ -56,7 +57,9 @@ class Figures:
         sent: frames handed to the socket.
         answered: frames that came back with a result.
         skipped: frames by the server's reason.
-        dropped: frames given up here because the window was full.
+        dropped: frames given up here, because the window was full or the connection broken.
+        lost: frames sent whose connection broke before the answer.
+        reconnects: connections made anew, of the whole run.
         late: moments of the grid at which no frame was ready in time.
         latency: of the results, None without any.
         structures: results in which each structure was seen.
@@ -70,6 +73,8 @@ class Figures:
     answered: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     dropped: int = 0
+    lost: int = 0
+    reconnects: int = 0
     late: int = 0
     latency: Latency | None = None
     structures: Counter[str] = field(default_factory=Counter)
@@ -110,6 +115,8 @@ class _Tally:
                 span.structures.update({found.structure for found in answer.instances})
                 if answer.view:
                     span.views[answer.view[0]] += 1
+            elif isinstance(answer, Lost):
+                span.lost += 1
             else:
                 span.skipped[answer.reason] += 1
 
@@ -124,8 +131,9 @@ class _Tally:
         self._second_started = now
         return second
 
-    def whole(self) -> Figures:
+    def whole(self, client: StreamClient) -> Figures:
         whole = self._spans[1]
+        whole.reconnects = client.reconnects
         whole.elapsed_s = time.monotonic() - self.started
         whole.latency = Latency.of(self._latencies_ms[1])
         return whole
@@ -137,8 +145,10 @@ async def run_console(
     *,
     fps: float,
     seconds: float | None = None,
-    token: str | None = None,
+    token: str | Path | None = None,
+    tls: Tls | None = None,
     options: SessionOptions | None = None,
+    reconnect: Reconnect | None = None,
     on_second: Callable[[Figures], None] = lambda figures: None,
     stop: asyncio.Event | None = None,
 ) -> Figures:
@@ -149,8 +159,10 @@ async def run_console(
         frames: read in a thread.
         fps: moments a second, above 0.
         seconds: at most so long; None until the frames end.
-        token: of the server, if it wants one.
+        token: of the server, if it wants one; see `connect`, also for the next one.
+        tls: certificates.
         options: of the session.
+        reconnect: how a broken connection is made anew; None ends the run with an error instead.
         on_second: told the figures of each second.
         stop: ends the stream early when it is set.
 
@@ -166,7 +178,7 @@ async def run_console(
         first = (
             await feeder.next()
         )  # before connecting: a source that can't be read shall not cost the server a session
-        async with connect(url, token=token, options=options) as client:
+        async with connect(url, token=token, tls=tls, options=options, reconnect=reconnect) as client:
             tally = _Tally(tuple(client.ready.model["structures"]))
             receiving = asyncio.create_task(_receive(client, tally))
             reporting = asyncio.create_task(_report(tally, on_second))
@@ -185,7 +197,7 @@ async def run_console(
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-            return tally.whole()
+            return tally.whole(client)
     finally:
         feeder.stop()
 

@@ -20,7 +20,13 @@ _CLOSE_WORDS = {
     4003: "the server has no capacity for another session",
     4004: "the answers were read too slowly",
     4005: "more messages were sent than the server allows",
+    4006: "the session goes on over another connection",
 }
+
+
+# Another attempt would end the same way: the session is over (1000), one side breaks the protocol, the token is wrong,
+# a message is too large, or this client sends too much.
+_NEVER_AGAIN = frozenset({1000, 1002, 1003, 1007, 1008, 1009, 1010, 4000, 4005})
 
 
 class StreamError(FetalsegError):
@@ -30,12 +36,19 @@ class StreamError(FetalsegError):
         message: for a person to read.
         code: word of the server's `error` message, "" where none came.
         close_code: of the WebSocket, None while it is open.
+        permanent: another attempt can't succeed, whatever the close code.
     """
 
-    def __init__(self, message: str, *, code: str = "", close_code: int | None = None) -> None:
+    def __init__(self, message: str, *, code: str = "", close_code: int | None = None, permanent: bool = False) -> None:
         super().__init__(message)
         self.code = code
         self.close_code = close_code
+        self._permanent = permanent
+
+    @property
+    def can_retry(self) -> bool:
+        """Whether another attempt may succeed: a broken line, a server that restarts or is full."""
+        return not self._permanent and self.close_code not in _NEVER_AGAIN
 
 
 class ConnectionFailedError(StreamError):

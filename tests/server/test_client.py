@@ -175,7 +175,7 @@ async def test_a_wrong_token_is_said_in_plain_words_and_the_right_one_is_welcome
 async def test_a_server_that_shuts_down_ends_the_session_with_its_reason(crafted_settings: Settings) -> None:
     with ExitStack() as stack:
         mortal = stack.enter_context(running(crafted_settings))
-        async with connect(mortal.url) as client:
+        async with connect(mortal.url, reconnect=None) as client:
             await client.send(FRAME)
             assert isinstance(await anext(client), Result)
             stopping = asyncio.create_task(asyncio.to_thread(stack.close))
