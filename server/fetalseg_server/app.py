@@ -13,11 +13,13 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from fetalseg_server.messages import result_message
+from fetalseg_server.model_files import known_models
 from fetalseg_server.options import SessionOptions, parse_changes
 from fetalseg_server.protocol import Codec, FrameHeader, SkipReason
 from fetalseg_server.security import Gate
-from fetalseg_server.service import Service, SingleImage, known_models
+from fetalseg_server.service import Service
 from fetalseg_server.settings import Settings
+from fetalseg_server.single_image import SingleImage
 from fetalseg_server.stream import serve_stream
 
 __all__ = ["STATIC", "create_app"]

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, NamedTuple
 
 from fetalseg.postprocess.options import NmsKind
+from fetalseg_server.messages import ModelDescription
 from fetalseg_server.options import MaskWord
 from fetalseg_server.protocol import SkipReason
 
@@ -87,6 +88,8 @@ class EngineSettings:
         precision: what to compute in; None the engine's choice.
         threads: of one inference; None one for each core.
         max_pixels: of a decoded frame.
+        ladder: the rungs of the quality ladder below full quality, see `fetalseg_server.ladder`.
+        batch: frames that the network takes at once; None measures what is fastest.
     """
 
     model: str
@@ -94,6 +97,8 @@ class EngineSettings:
     precision: str | None = None
     threads: int | None = None
     max_pixels: int = 8_847_360
+    ladder: tuple[str, ...] = ()
+    batch: int | None = 1
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,8 @@ class EngineReady:
         precision: what is computed in.
         min_score: the model's default.
         nms: the model's default.
+        model: what the file that was loaded says of itself.
+        batch: frames that the network takes at once.
     """
 
     engine: str
@@ -113,6 +120,25 @@ class EngineReady:
     precision: str
     min_score: float
     nms: NmsKind
+    model: ModelDescription
+    batch: int = 1
+
+    def packet(self) -> Packet:
+        """As it crosses."""
+        return Packet({"event": "ready", **asdict(self)})
+
+    @classmethod
+    def read(cls, packet: Packet) -> EngineReady:
+        """From what crossed.
+
+        Raises:
+            TypeError, KeyError, ValueError: not what a worker says.
+        """
+        model = dict(packet.header["model"])
+        height, width = model.pop("input")
+        model["structures"] = tuple(model["structures"])
+        header = {name: value for name, value in packet.header.items() if name not in ("event", "model")}
+        return cls(**header, model=ModelDescription(**model, input=(height, width)))
 
 
 @dataclass(frozen=True)
@@ -138,7 +164,8 @@ class Job:
         masks: how masks are coded.
         min_score: 0..1; None the model's default.
         nms: kind; None the model's default.
-        output: "message" for a client's text, "overlay" for a PNG with the structures drawn.
+        output: "message" for a client's text, "overlay" for a PNG with the structures drawn, "probe" for the best few
+            structures whatever their scores are.
         session: id of the session, "" for an image that belongs to none.
         track: give instances identities and steady them.
         examination: tell what the check list needs, see `Answer.findings`.
@@ -147,6 +174,7 @@ class Job:
         frozen: the console shows a standing picture.
         last_track_id: highest identity that the session has been told; new ones lie above it, also in a worker that
             knows nothing of the session.
+        rung: of the quality ladder.
     """
 
     id: int
@@ -160,13 +188,14 @@ class Job:
     masks: MaskWord
     min_score: float | None
     nms: NmsKind | None
-    output: Literal["message", "overlay"] = "message"
+    output: Literal["message", "overlay", "probe"] = "message"
     session: str = ""
     track: bool = False
     examination: bool = False
     scene: int = 0
     frozen: bool = False
     last_track_id: int = 0
+    rung: int = 0
 
     @property
     def time_s(self) -> float:
@@ -234,6 +263,8 @@ class Answer:
         view: (name, score) of the view that the frame shows, or None.
         findings: one for each instance, where the job belongs to an examination.
         last_track_id: highest identity that the session's instances have had so far.
+        batch: frames that shared the inference.
+        model: that was asked; known to the server's side of a worker.
     """
 
     id: int
@@ -247,10 +278,12 @@ class Answer:
     view: tuple[str, float] | None = None
     findings: tuple[Finding, ...] = ()
     last_track_id: int = 0
+    batch: int = 1
+    model: ModelDescription | None = None
 
     def packet(self) -> Packet:
         """As it crosses."""
-        apart = ("text", "data")
+        apart = ("text", "data", "model")
         header = {column.name: getattr(self, column.name) for column in fields(self) if column.name not in apart}
         return Packet(header, self.text, self.data)
 

@@ -94,9 +94,15 @@ def bye_message() -> str:
 
 
 def ready_message(
-    *, session: str, model: ModelDescription, engine: str, limits: Limits, features: Sequence[str]
+    *,
+    session: str,
+    model: ModelDescription,
+    engine: str,
+    limits: Limits,
+    features: Sequence[str],
+    ladder: Sequence[str] = (),
 ) -> str:
-    """The answer to a `hello` that is welcome."""
+    """The answer to a `hello` that is welcome; `ladder` says what each rung above 0 means."""
     values = {
         "session": session,
         "protocol": PROTOCOL_VERSION,
@@ -104,6 +110,7 @@ def ready_message(
         "engine": engine,
         "limits": asdict(limits),
         "features": list(features),
+        **({"ladder": list(ladder)} if ladder else {}),
         "research_use_only": True,
     }
     return _text("ready", values)
@@ -124,9 +131,10 @@ def pong_message(ping_id: str | float | None, *, received_us: int, sent_us: int)
     return _text("pong", {"id": ping_id, "received_us": received_us, "sent_us": sent_us})
 
 
-def notice_message(code: str, message: str) -> str:
-    """Something that concerns the results after it: `draining`, `model_changed`."""
-    return _text("notice", {"code": code, "message": message})
+def notice_message(code: str, message: str, model: ModelDescription | None = None) -> str:
+    """Something that concerns the results after it: `draining`, `model_changed` with the new model."""
+    described = {} if model is None else {"model": asdict(model)}
+    return _text("notice", {"code": code, "message": message, **described})
 
 
 def skipped_message(header: FrameHeader, reason: SkipReason, detail: str, *, received_us: int, sent_us: int) -> str:

@@ -37,6 +37,7 @@ class OwedFrame:
         payload: the coded frame, while it waits.
         continuity: of the session.
         scene: that the frame belongs to.
+        rung: of the quality ladder, once the frame is being worked on.
         timer: calls at the deadline.
         answer: what became of the frame, once that is known.
     """
@@ -47,6 +48,7 @@ class OwedFrame:
     payload: memoryview | None
     continuity: Continuity
     scene: int
+    rung: int = 0
     timer: asyncio.TimerHandle | None = None
     answer: Answer | None = None
 
@@ -95,6 +97,7 @@ class OwedFrame:
             scene=self.scene,
             frozen=bool(self.header.flags & FrameFlag.FROZEN),
             last_track_id=self.continuity.last_track_id,
+            rung=self.rung,
         )
 
     def final(self, now_ns: int) -> Answer:
@@ -122,6 +125,7 @@ class OwedFrame:
             sent_us=now_ns // 1000,
             timing_ms=timing_ms,
             dropped_before=dropped_before,
+            rung=self.rung,
         )
         return [text, self._label_map(answer)] if self.options.masks == "labelmap" else [text]
 

@@ -16,7 +16,7 @@ from fetalseg_server.worker_process import WorkerProcess
 
 __all__ = ["FrameSource", "Scheduler", "Work"]
 
-# One batch in the network and one being decoded beside it; a third would only grow old where no newer frame replaces it.
+# One batch in the network and one being decoded beside it; a third would only grow old where nothing newer replaces it.
 _STAGES = 2
 
 

@@ -14,6 +14,7 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
+from fetalseg_server.ladder import parse_ladder
 from fetalseg_server.messages import Limits
 
 __all__ = [
@@ -80,8 +81,18 @@ class Settings:
     model: str = _setting("fetalseg-s", "name or path")
     engine: str = _setting("auto", "`openvino`, `onnxruntime`, `torch`")
     precision: str | None = _setting(None, "what to compute in", shown="the engine's choice")
-    threads: int | None = _setting(None, "of one inference", least=1, shown="one for each core")
-    max_sessions: int = _setting(8, "streams at a time; the next is told `overloaded`", least=1)
+    workers: int = _setting(1, "processes with an engine each; a session stays with one of them", least=1)
+    threads: int | None = _setting(None, "of one inference", least=1, shown="the cores, divided among the workers")
+    batch: int | None = _setting(None, "frames that the network takes at once", least=1, shown="the fastest, measured")
+    ladder: tuple[str, ...] = _setting(
+        (), "what sessions give up under load, one text for each rung, described below", flag="--rung"
+    )
+    max_sessions: int = _setting(8, "streams at a time, if the machine can serve as many", least=1)
+    session_fps: float = _setting(
+        25.0,
+        "frames per second that a session of weight 1 may count on; who can't get them is told `overloaded`",
+        least=0.1,
+    )
     max_frame_bytes: int = _setting(8 * 1024 * 1024, "payload of a frame", least=1024)  # 1920 x 1200 RGB is 6.9 million
     max_pixels: int = _setting(4096 * 2160, "of a decoded frame", least=256)
     max_fps: int = _setting(120, "frames per second of one session, sustained", least=1)
@@ -95,6 +106,9 @@ class Settings:
     write_timeout_s: float = _setting(2.0, "for one write", least=0.1)
     engine_timeout_s: float = _setting(5.0, "that the engine may owe an answer before it is killed", least=0.1)
     start_timeout_s: float = _setting(120.0, "for the engine to load and warm up", least=1)
+    probe_interval_s: float = _setting(
+        15.0, "without frames, after which the engine is asked whether it answers", least=1
+    )
     drain_grace_s: float = _setting(0.5, "that sessions stay after SIGTERM at least", least=0)
     drain_timeout_s: float = _setting(5.0, "after which answers are given up", least=0.1)
     shared_memory_bytes: int = _setting(32 * 1024 * 1024, "for frames on their way to the worker")
@@ -119,6 +133,7 @@ class Settings:
                 f"shared_memory_bytes must hold three frames of max_frame_bytes ({3 * self.max_frame_bytes}), "
                 f"got {self.shared_memory_bytes}"
             )
+        parse_ladder(self.ladder)
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key go together, got one of them")
         if self.tls_client_ca is not None and self.tls_cert is None:

@@ -18,25 +18,24 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from fetalseg.candidates import Candidates
 from fetalseg.errors import FetalsegError, FrameError, FrameTooLargeError
-from fetalseg.postprocess.options import PostprocessOptions
 from fetalseg.preprocess import FrameGeometry
 from fetalseg.render import draw
-from fetalseg.segmenter import Segmenter
+from fetalseg_server.batching import take_batch
 from fetalseg_server.decoding import decode_payload
 from fetalseg_server.encoding import encode_png, result_body
 from fetalseg_server.jobs import (
     Answer,
     EngineFailed,
-    EngineReady,
     EngineSettings,
     Forget,
     Job,
@@ -46,6 +45,7 @@ from fetalseg_server.jobs import (
     read_order,
 )
 from fetalseg_server.live_state import LiveStates
+from fetalseg_server.networks import Networks
 from fetalseg_server.protocol import Codec, SkipReason
 from fetalseg_server.shared_memory import Block, FrameArena
 
@@ -53,7 +53,6 @@ __all__ = ["main"]
 
 log = logging.getLogger(__name__)
 
-_WARM_UP_SHAPE = (480, 640)
 _PR_SET_PDEATHSIG = 1
 # A thread that computes in Python holds the others up for this long at the most; the default 5 ms is an eighth of a
 # frame's time.
@@ -72,6 +71,16 @@ class _Prepared:
     done_ns: int
 
 
+@dataclass(frozen=True, eq=False)
+class _Inference:
+    """What the network made of one frame of a batch, and when."""
+
+    candidates: Candidates | Exception
+    start_ns: int
+    end_ns: int
+    batch: int
+
+
 class Worker:
     """One loaded model and the two stages around it.
 
@@ -86,8 +95,6 @@ class Worker:
         self._send_lock = threading.Lock()
         self._states = LiveStates()
         self._jobs: queue.SimpleQueue[Job | Forget] = queue.SimpleQueue()
-        # One place: while a frame is in the network, one more is ready and a third is not decoded too early.
-        self._prepared: queue.Queue[_Prepared | Forget] = queue.Queue(maxsize=1)
 
     def run(self) -> int:
         """Loads what the first message asks for, then works until the server goes away."""
@@ -97,19 +104,50 @@ class Worker:
             packets = list(reader.feed(self._receive()))
         self._settings = EngineSettings(**packets[0].header)
         try:
-            self._segmenter = _load(self._settings)
+            self._networks = Networks(self._settings)
         except (FetalsegError, ValueError) as error:
             self._send(Packet({"event": "failed", **asdict(EngineFailed(str(error)))}))
             return 1
-        self._send(Packet({"event": "ready", **asdict(_describe(self._segmenter))}))
+        # While a batch is in the network, one more is ready and no further frame is decoded too early.
+        self._prepared: queue.Queue[_Prepared | Forget] = queue.Queue(maxsize=self._networks.batch)
+        self._send(self._networks.description.packet())
         for target in (lambda: self._read(reader), self._prepare_all):
             threading.Thread(target=target, daemon=True).start()
         while True:
-            work = self._prepared.get()
+            batch, following = take_batch(self._prepared, self._networks.batch, self._together)
+            self._work_on(batch)
+            if following is not None:
+                self._work_on([following])
+
+    def _together(self, first: _Prepared | Forget, second: _Prepared | Forget) -> bool:
+        if isinstance(first, Forget) or isinstance(second, Forget):
+            return False
+        return self._networks.together(first.job, second.job)
+
+    def _work_on(self, batch: list[_Prepared | Forget]) -> None:
+        """Brings one batch through the network; an order to forget is always alone."""
+        start = time.monotonic_ns()
+        due: list[_Prepared] = []
+        for work in batch:
             if isinstance(work, Forget):
                 self._states.forget(work.session)
+            elif (late := _late(work.job, start, "inference")) is not None:
+                self._send(late.packet())
             else:
-                self._answer(self._finish, work)
+                due.append(work)
+        if due:
+            found = self._infer(due)
+            inferred = time.monotonic_ns()
+            for work, candidates in zip(due, found, strict=True):
+                span = _Inference(candidates, start, inferred, len(due))
+                self._answer(work.job, partial(self._finish, work, span))
+
+    def _infer(self, due: list[_Prepared]) -> Sequence[Candidates | Exception]:
+        """The candidates of each frame, or what went wrong with it."""
+        try:
+            return self._networks.infer([work.image for work in due], due[0].job)
+        except Exception as error:
+            return [error] * len(due)
 
     def _receive(self) -> bytes:
         piece = self._control.recv(65536)
@@ -129,13 +167,12 @@ class Worker:
             if isinstance(order, Forget):
                 self._prepared.put(order)  # behind the session's last frame
             else:
-                self._answer(self._prepare, order)
+                self._answer(order, partial(self._prepare, order))
 
-    def _answer(self, stage: Any, work: Job | _Prepared) -> None:
+    def _answer(self, job: Job, stage: Callable[[], Answer | None]) -> None:
         """Runs one stage on one frame; whatever goes wrong is that frame's answer, and the next frame comes."""
-        job = work if isinstance(work, Job) else work.job
         try:
-            answer = stage(work)
+            answer = stage()
         except FrameTooLargeError as error:
             answer = _skip(job, "too_large", str(error))
         except FrameError as error:
@@ -160,7 +197,7 @@ class Worker:
             max_pixels=self._settings.max_pixels,
         )
         decoded = time.monotonic_ns()
-        image, geometry = self._segmenter.prepare(pixels)
+        image, geometry = self._networks.prepare(pixels, job)
         done = time.monotonic_ns()
         timing = {
             "queue": _ms(start - job.received_ns),
@@ -170,14 +207,12 @@ class Worker:
         self._prepared.put(_Prepared(job, pixels, image, geometry, timing, done))
         return None
 
-    def _finish(self, work: _Prepared) -> Answer:
+    def _finish(self, work: _Prepared, inference: _Inference) -> Answer:
         job, timing = work.job, dict(work.timing_ms)
+        if isinstance(inference.candidates, Exception):
+            raise inference.candidates
         start = time.monotonic_ns()
-        if (late := _late(job, start, "inference")) is not None:
-            return late
-        candidates = self._segmenter.infer(work.image[None])
-        inferred = time.monotonic_ns()
-        instances = self._segmenter.finish(candidates, work.geometry, self._options(job))
+        instances = self._networks.finish(inference.candidates, work.geometry, job)
         live = self._states.of(job).update(job, instances, work.pixels)
         finished = time.monotonic_ns()
         text, data = "", b""
@@ -187,9 +222,10 @@ class Worker:
             text = result_body(live.instances, job.masks, live.view)
             if job.masks == "labelmap":
                 data = encode_png(live.instances.label_map())
-        timing["queue"] += _ms(start - work.done_ns)
-        timing["infer"] = _ms(inferred - start)
-        timing["postprocess"] = _ms(finished - inferred)
+        # A frame of a batch waits for those that are finished before it.
+        timing["queue"] += _ms(inference.start_ns - work.done_ns) + _ms(start - inference.end_ns)
+        timing["infer"] = _ms(inference.end_ns - inference.start_ns)
+        timing["postprocess"] = _ms(finished - start)
         timing["encode"] = _ms(time.monotonic_ns() - finished)
         height, width = instances.frame_shape
         return Answer(
@@ -203,15 +239,7 @@ class Worker:
             view=live.view,
             findings=live.findings,
             last_track_id=live.last_track_id,
-        )
-
-    def _options(self, job: Job) -> PostprocessOptions:
-        default = self._segmenter.default_options
-        return replace(
-            default,
-            nms=job.nms or default.nms,
-            min_score=default.min_score if job.min_score is None else job.min_score,
-            masks=job.masks != "none",
+            batch=inference.batch,
         )
 
     def _send(self, packet: Packet) -> None:
@@ -233,28 +261,6 @@ def _late(job: Job, now_ns: int, stage: str) -> Answer | None:
 
 def _ms(duration_ns: int) -> float:
     return duration_ns / 1e6
-
-
-def _load(settings: EngineSettings) -> Segmenter:
-    """The model, run through every stage twice, so that the first real frame meets warm code."""
-    segmenter = Segmenter.load(settings.model, settings.engine, precision=settings.precision, threads=settings.threads)
-    options = replace(segmenter.default_options, min_score=0.0, max_detections=len(segmenter.structures))
-    for _ in range(2):
-        instances = segmenter.segment(np.zeros(_WARM_UP_SHAPE, np.uint8), options)
-        result_body(instances, "polygon", None)
-        encode_png(instances.label_map())
-    return segmenter
-
-
-def _describe(segmenter: Segmenter) -> EngineReady:
-    engine, default = segmenter.engine, segmenter.default_options
-    return EngineReady(
-        engine=f"{engine.name} {engine.precision} ({engine.device})",
-        kind=engine.name,
-        precision=engine.precision,
-        min_score=default.min_score,
-        nms=default.nms,
-    )
 
 
 def _live_apart() -> None:

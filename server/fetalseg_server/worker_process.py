@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import cast
 
 from fetalseg.errors import EngineError
@@ -25,6 +25,7 @@ from fetalseg_server.jobs import (
     Packet,
     pack,
 )
+from fetalseg_server.probe import Probe
 from fetalseg_server.shared_memory import Block, FrameArena
 
 __all__ = ["WorkerProcess"]
@@ -35,12 +36,14 @@ log = logging.getLogger(__name__)
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
 _FIRST_RESTART_S = 0.05
 _LAST_RESTART_S = 5.0
+_RETIRE_POLL_S = 0.01
 
 
 @dataclass(frozen=True)
 class _Pending:
     block: Block
     on_answer: Callable[[Answer], None]
+    is_probe: bool
 
 
 class _Link(asyncio.Protocol):
@@ -82,28 +85,36 @@ class _Link(asyncio.Protocol):
 class WorkerProcess:
     """Keeps one worker alive.
 
+    A worker takes work once its engine has answered a probe, at each of its starts.
+
     Args:
         settings: what it loads.
+        probe: what it must answer.
         arena_bytes: shared memory for frames.
         timeout_s: a worker that owes answers and gives none for so long is killed.
         start_timeout_s: for loading and warming up.
         on_change: called when it has become able, or unable, to take work.
 
     Attributes:
+        ready: able to take work.
         restarts: how often it was started again.
+        failures: lives that ended since its latest result of a client's frame.
         info: the engine, as told at its latest start; None before the first.
+        last_answer_at: seconds on the event loop's clock.
     """
 
     def __init__(
         self,
         settings: EngineSettings,
         *,
+        probe: Probe,
         arena_bytes: int,
         timeout_s: float,
         start_timeout_s: float,
         on_change: Callable[[], None],
     ) -> None:
         self._settings = settings
+        self._probe = probe
         self._arena = FrameArena(arena_bytes)
         self._timeout_s = timeout_s
         self._start_timeout_s = start_timeout_s
@@ -115,15 +126,21 @@ class WorkerProcess:
         self._watchdog: asyncio.TimerHandle | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._first_start: asyncio.Future[None] | None = None
-        self._answered = False
         self.ready = False
         self.restarts = 0
+        self.failures = 0
         self.info: EngineReady | None = None
+        self.last_answer_at = 0.0
 
     @property
     def in_flight(self) -> int:
         """Frames that the worker has and hasn't answered."""
         return len(self._pending)
+
+    @property
+    def batch(self) -> int:
+        """Frames that its network takes at once, 1 where more don't pay."""
+        return 1 if self.info is None else self.info.batch
 
     @property
     def pid(self) -> int | None:
@@ -141,6 +158,12 @@ class WorkerProcess:
         await self._first_start
         assert self.info is not None
         return self.info
+
+    async def retire(self) -> None:
+        """Ends the worker once it has answered what it has; to be called when nothing more is submitted."""
+        while self._pending:  # bounded: a worker that gives no answer is killed, and answered for
+            await asyncio.sleep(_RETIRE_POLL_S)
+        await self.stop()
 
     async def stop(self) -> None:
         """Ends the worker; what it still had is answered `engine_error`."""
@@ -162,12 +185,28 @@ class WorkerProcess:
             False where the shared memory has no room for it now; then `on_answer` is never called.
         """
         assert self.ready, "the worker isn't ready"
+        return self._hand_over(job, payload, on_answer)
+
+    def probe(self, on_answer: Callable[[Answer], None], rung: int = 0) -> bool:
+        """Hands over the server's own frame; arguments and result are those of `submit`.
+
+        A worker that can't answer it with a result is killed and started again.
+        """
+
+        def judged(answer: Answer) -> None:
+            on_answer(answer)
+            if answer.outcome != "result" and self._link is not None:
+                self._fail_probe(self._link, answer)
+
+        return self._hand_over(self._probe.job(rung), self._probe.payload, judged)
+
+    def _hand_over(self, job: Job, payload: memoryview, on_answer: Callable[[Answer], None]) -> bool:
         assert self._link is not None
         block = self._arena.put(payload)
         if block is None:
             return False
         self._next_id += 1
-        self._pending[self._next_id] = _Pending(block, on_answer)
+        self._pending[self._next_id] = _Pending(block, on_answer, job.output == "probe")
         self._link.send(Packet({**asdict(job), "id": self._next_id, "offset": block.offset, "length": block.length}))
         if self._watchdog is None:
             self._watch(self._timeout_s)
@@ -179,14 +218,13 @@ class WorkerProcess:
             self._link.send(Forget(session).packet())
 
     async def _supervise(self) -> None:
-        pause = _FIRST_RESTART_S
         while True:
-            self._answered = False
             try:
                 await self._run_once()
             finally:
                 self._give_up()
-            pause = _FIRST_RESTART_S if self._answered else min(2 * pause, _LAST_RESTART_S)
+            pause = min(_FIRST_RESTART_S * 2**self.failures, _LAST_RESTART_S)
+            self.failures += 1
             self.restarts += 1
             log.warning("the engine's process ended; it is started again in %.1f s", pause)
             await asyncio.sleep(pause)
@@ -225,11 +263,8 @@ class WorkerProcess:
         event = packet.header.pop("event", None)
         if event == "ready":
             self._stop_watching()
-            self.info = EngineReady(**packet.header)
-            self.ready = True
-            if self._first_start is not None and not self._first_start.done():
-                self._first_start.set_result(None)
-            self._on_change()
+            self.info = EngineReady.read(packet)
+            self.probe(self._open)
         elif event == "failed":
             message = EngineFailed(**packet.header).message
             log.error("the engine can't start: %s", message)
@@ -238,14 +273,32 @@ class WorkerProcess:
         else:
             self._on_answer(Answer.read(packet))
 
+    def _open(self, answer: Answer) -> None:
+        """The first probe of a life is answered."""
+        if answer.outcome != "result":
+            return
+        self.ready = True
+        if self._first_start is not None and not self._first_start.done():
+            self._first_start.set_result(None)
+
+    def _fail_probe(self, link: _Link, answer: Answer) -> None:
+        log.error("the engine can't answer a probe and is started again: %s", answer.detail)
+        self.ready = False
+        if self._first_start is not None and not self._first_start.done():
+            self._first_start.set_exception(EngineError(f"the engine can't answer a probe: {answer.detail}"))
+        link.close()
+
     def _on_answer(self, answer: Answer) -> None:
         work = self._pending.pop(answer.id)
         self._arena.free(work.block)
-        self._answered = True
+        self.last_answer_at = asyncio.get_running_loop().time()
+        if answer.outcome == "result" and not work.is_probe:
+            self.failures = 0
         self._stop_watching()
         if self._pending:
             self._watch(self._timeout_s)
-        work.on_answer(answer)
+        assert self.info is not None
+        work.on_answer(replace(answer, model=self.info.model))
         self._on_change()
 
     def _watch(self, seconds: float) -> None:

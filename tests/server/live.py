@@ -54,7 +54,7 @@ class RunningServer:
     def worker(self) -> psutil.Process:
         """The engine's process."""
         workers = [p for p in psutil.Process().children() if "fetalseg_server.worker" in p.cmdline()]
-        pid = self.server.service.worker.pid
+        pid = self.server.service.pool.lanes[0].worker.pid
         return next(p for p in workers if p.pid == pid)
 
     @contextmanager
