@@ -1,0 +1,191 @@
+"""What of a session outlives its connection: for how long, how many, and for whom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from fetalseg_server.examination import Examination
+from fetalseg_server.options import SessionOptions
+from fetalseg_server.session_record import SessionRecord, SessionRecords
+from fetalseg_server.tokens import Client
+
+ROOM_1, ROOM_2 = Client("room-1"), Client("room-2")
+LONG, SHORT = 1000.0, 0.02
+
+
+class Connection:
+    """A connection that notes what happens to it."""
+
+    def __init__(self, *, said_bye: bool = False) -> None:
+        self.said_bye = said_bye
+        self.given_away = False
+
+    def give_away(self) -> None:
+        self.given_away = True
+
+
+class Kept:
+    """Records of which all that is forgotten is noted."""
+
+    def __init__(self, *, resume_s: float = LONG, summary_s: float = LONG, max_kept: int = 100) -> None:
+        self.forgotten: list[str] = []
+        self.records = SessionRecords(
+            resume_s=resume_s, summary_s=summary_s, max_kept=max_kept, forget=self.forgotten.append
+        )
+
+    def begin(self, client: Client = ROOM_1, *, said_bye: bool = False, examination: bool = True) -> SessionRecord:
+        record = SessionRecord(client, SessionOptions(), examination=Examination(1000) if examination else None)
+        self.records.hold(record, Connection(said_bye=said_bye))
+        return record
+
+    def end(self, record: SessionRecord) -> SessionRecord:
+        assert record.holder is not None
+        self.records.leave(record, record.holder)
+        return record
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits for a timer of a few milliseconds; the bound only ends a failing test."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_ids_are_128_random_bits() -> None:
+    ids = {Kept().begin().id for _ in range(100)}
+    assert len(ids) == 100
+    assert all(len(bytes.fromhex(name)) == 16 for name in ids)
+
+
+async def test_a_broken_session_can_be_resumed_by_its_client() -> None:
+    kept = Kept()
+    record = kept.end(kept.begin())
+    assert kept.records.reclaim(record.id, ROOM_1) is record
+    again = Connection()
+    kept.records.hold(record, again)
+    assert (record.holder, record.ended_us) == (again, None)
+    assert kept.forgotten == []
+
+
+async def test_another_client_learns_nothing() -> None:
+    kept = Kept()
+    record = kept.begin()
+    for session in (record.id, "0" * 32, ""):
+        assert kept.records.find(session, ROOM_2) is None
+        assert kept.records.reclaim(session, ROOM_2) is None
+    assert isinstance(record.holder, Connection)
+    assert not record.holder.given_away
+
+
+async def test_the_rights_of_a_client_may_change_between_two_connections() -> None:
+    kept = Kept()
+    record = kept.end(kept.begin(Client("room-1", weight=1)))
+    assert kept.records.reclaim(record.id, Client("room-1", weight=2)) is record
+
+
+async def test_a_session_that_seems_to_be_connected_is_taken_over() -> None:
+    kept = Kept()
+    record = kept.begin()
+    old = record.holder
+    assert isinstance(old, Connection)
+    assert kept.records.reclaim(record.id, ROOM_1) is record
+    assert old.given_away
+    new = Connection()
+    kept.records.hold(record, new)
+    kept.records.leave(record, old)  # the old connection notices its end later
+    assert record.holder is new
+
+
+async def test_after_bye_only_the_summary_is_left() -> None:
+    kept = Kept()
+    record = kept.end(kept.begin(said_bye=True))
+    assert kept.records.reclaim(record.id, ROOM_1) is None
+    assert kept.forgotten == [record.id]
+    assert kept.records.find(record.id, ROOM_1) is record
+    assert record.examination is not None
+
+
+async def test_a_session_that_is_saying_bye_is_not_taken_over() -> None:
+    kept = Kept()
+    record = kept.begin(said_bye=True)
+    assert kept.records.reclaim(record.id, ROOM_1) is None
+    assert isinstance(record.holder, Connection)
+    assert not record.holder.given_away
+
+
+async def test_after_bye_without_an_examination_nothing_is_left() -> None:
+    kept = Kept()
+    record = kept.end(kept.begin(said_bye=True, examination=False))
+    await until(lambda: len(kept.records) == 0)
+    assert kept.forgotten == [record.id]
+
+
+async def test_a_session_can_be_resumed_for_a_while_only() -> None:
+    kept = Kept(resume_s=SHORT)
+    record = kept.end(kept.begin())
+    await until(lambda: not record.resumable)
+    assert kept.records.reclaim(record.id, ROOM_1) is None
+    assert kept.forgotten == [record.id]
+    assert kept.records.find(record.id, ROOM_1) is record  # its summary can still be read
+
+
+async def test_in_the_end_nothing_is_left() -> None:
+    kept = Kept(resume_s=SHORT, summary_s=2 * SHORT)
+    record = kept.end(kept.begin())
+    await until(lambda: len(kept.records) == 0)
+    assert kept.records.find(record.id, ROOM_1) is None
+    assert record.examination is None
+    assert kept.forgotten == [record.id]
+
+
+async def test_a_resumed_session_does_not_end_by_its_old_timer() -> None:
+    kept = Kept(resume_s=SHORT, summary_s=SHORT)
+    resumed = kept.end(kept.begin())
+    kept.records.hold(resumed, Connection())
+    other = kept.end(kept.begin())
+    await until(lambda: kept.forgotten == [other.id])
+    assert resumed.resumable
+    assert resumed.examination is not None
+
+
+async def test_too_many_kept_sessions_cost_the_client_that_has_most_of_them() -> None:
+    kept = Kept(max_kept=3)
+    quiet = kept.end(kept.begin(ROOM_2))
+    stormy = [kept.end(kept.begin(ROOM_1)) for _ in range(5)]
+    left = [record for record in [quiet, *stormy] if kept.records.find(record.id, record.client) is not None]
+    assert left == [quiet, *stormy[3:]]
+    assert kept.forgotten == [record.id for record in stormy[:3]]
+
+
+async def test_with_no_room_for_any_a_broken_session_is_over_at_once() -> None:
+    kept = Kept(max_kept=0)
+    record = kept.begin()
+    assert kept.records.reclaim(record.id, ROOM_1) is None
+    assert kept.forgotten == [record.id]
+    assert len(kept.records) == 0
+
+
+async def test_connected_sessions_do_not_count_as_kept() -> None:
+    kept = Kept(max_kept=1)
+    connected = [kept.begin() for _ in range(10)]
+    kept.end(connected[0])
+    assert len(kept.records) == 10
+
+
+async def test_closing_lets_go_of_everything() -> None:
+    kept = Kept()
+    records = [kept.begin(), kept.end(kept.begin())]
+    kept.records.close()
+    assert len(kept.records) == 0
+    assert sorted(kept.forgotten) == sorted(record.id for record in records)
+    assert [record.examination for record in records] == [None, None]
+
+
+@pytest.mark.parametrize("times", [0, 3])
+async def test_outcomes_are_counted(times: int) -> None:
+    record = Kept().begin()
+    record.outcomes.update({"result": 10, "superseded": times, "deadline": 2})
+    assert (record.results, record.skipped) == (10, times + 2)
