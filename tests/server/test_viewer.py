@@ -283,7 +283,7 @@ def test_the_token_is_asked_for_and_kept_in_this_tab_only(browser: WebDriver, cr
     guarded_settings = replace(crafted_settings, tokens="tablet:sesame-sesame-sesame")
     with running(guarded_settings) as guarded, opened(browser, guarded.http) as viewer:
         viewer.wait(lambda s: s["connection"] == "token", "the token field")
-        assert "valid access token" in viewer.element("connection-words").text or viewer.element("token").is_displayed()
+        assert "A token is required." in viewer.element("token-form").text
         viewer.element("token").send_keys("sesame-sesame-sesame" + Keys.ENTER)
         viewer.wait(has_contours, "contours")
         assert not viewer.element("token").is_displayed()
@@ -301,7 +301,8 @@ def test_a_lost_server_is_said_and_found_again(browser: WebDriver, crafted_setti
             before = viewer.wait(has_contours, "contours")
             stack.close()
             viewer.wait(lambda s: s["connection"] == "waiting", "the loss")
-            assert "Trying again in" in viewer.element("connection-words").text
+            viewer.wait(lambda s: "Trying again in" in viewer.element("banner").text, "the time of the next attempt")
+            assert "Connection lost" in viewer.element("banner").text
             bare = viewer.wait(lambda s: not s["frame"]["hasContours"], "the picture without contours")
             assert bare["overlay"] == []
             assert viewer.element("badge").text == "LIVE PICTURE WITHOUT CONTOURS"
@@ -344,7 +345,9 @@ def test_the_viewers_table_of_structures_is_that_of_the_library() -> None:
 
 def test_the_viewer_reaches_for_nothing_outside() -> None:
     texts = {
-        path.name: path.read_text() for path in STATIC.rglob("*") if path.suffix in (".html", ".css", ".js", ".svg")
+        path.name: path.read_text()
+        for path in STATIC.rglob("*")
+        if path.suffix in (".html", ".css", ".js", ".svg", ".ts")
     }
     assert {"index.html", "viewer.css", "app.js", "favicon.svg"} <= set(texts)
     outside = {name: re.findall(r"(?:https?:)?//[a-z][\w.-]+\.[a-z]+\S*", text) for name, text in texts.items()}

@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * The seventeen structures and six views, as `fetalseg/anatomy.py` has them (a test compares the two tables), and how
  * structures of other models are shown, as `fetalseg/taxonomy.py` does it.

@@ -1,3 +1,4 @@
+// @ts-check
 /** The curve of the last latencies. */
 
 const FRAME_MS = 40; // a frame at 25 FPS: above the line an answer comes after the next frame
@@ -14,9 +15,10 @@ export function drawHistory(canvas, latencies) {
   canvas.width = Math.round(width * ratio);
   canvas.height = Math.round(height * ratio);
   const context = canvas.getContext("2d");
+  if (!context) return;
   context.scale(ratio, ratio);
   const top = Math.max(2 * FRAME_MS, ...latencies) * 1.1;
-  const y = (ms) => height - 3 - (ms / top) * (height - 6);
+  const y = (/** @type {number} */ ms) => height - 3 - (ms / top) * (height - 6);
   context.strokeStyle = "rgba(240, 180, 41, 0.5)";
   context.setLineDash([3, 4]);
   context.beginPath();
@@ -34,6 +36,13 @@ export function drawHistory(canvas, latencies) {
   context.fillText(label, 6, y(FRAME_MS));
 }
 
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {number[]} latencies ms, oldest first
+ * @param {number} width
+ * @param {number} height
+ * @param {(ms: number) => number} y
+ */
 function drawCurve(context, latencies, width, height, y) {
   context.beginPath();
   latencies.forEach((ms, i) => context.lineTo((i / (latencies.length - 1)) * width, y(ms)));

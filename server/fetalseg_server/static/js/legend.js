@@ -1,10 +1,20 @@
-/** The list of structures: colour, name, score in the frame on screen, on or off. */
+// @ts-check
+/** The list of structures: colour, name, identity and score in the frame on screen, on or off, and seen or not yet. */
 import { STRUCTURES, VIEW_TITLES, cssColor, describe } from "./anatomy.js";
+import { make, setText } from "./dom.js";
+
+/**
+ * @typedef {import("./anatomy.js").Structure} Structure
+ * @typedef {{row: HTMLElement, box: HTMLInputElement, reading: HTMLElement, mark: HTMLElement}} Row
+ * @typedef {{button: HTMLElement, mark: HTMLElement, members: Structure[]}} Group
+ */
 
 export class Legend {
-  /** @type {Map<string, {row: HTMLElement, box: HTMLInputElement, score: HTMLElement}>} */
+  /** @type {Map<string, Row>} */
   #rows = new Map();
-  /** @type {Map<string, import("./anatomy.js").Structure>} */
+  /** By view. @type {Map<string, Group>} */
+  #groups = new Map();
+  /** @type {Map<string, Structure>} */
   #structures = new Map();
   #parent;
   #onChange;
@@ -28,22 +38,20 @@ export class Legend {
     if (names.join("\n") === [...this.#structures.keys()].join("\n")) return;
     this.#structures = new Map(describe(names).map((structure) => [structure.name, structure]));
     this.#rows.clear();
+    this.#groups.clear();
     this.#parent.replaceChildren();
     for (const [group, title] of [...Object.entries(VIEW_TITLES), ["", "Other"]]) {
       const members = [...this.#structures.values()].filter((structure) => structure.group === group);
       if (members.length === 0) continue;
-      const section = document.createElement("section");
-      const heading = document.createElement("h3");
-      heading.textContent = title;
+      const heading = this.#makeHeading(group, title, members);
       heading.hidden = members.length === this.#structures.size; // the panel's own heading says it
-      section.append(heading, ...members.map((structure) => this.#makeRow(structure)));
-      this.#parent.append(section);
+      this.#parent.append(make("section", "", heading, ...members.map((structure) => this.#makeRow(structure))));
     }
   }
 
   /**
    * @param {string} name
-   * @returns {import("./anatomy.js").Structure} how it is shown; a grey stand-in for one that isn't in the list
+   * @returns {Structure} how it is shown; a grey stand-in for one that isn't in the list
    */
   structureNamed(name) {
     return this.#structures.get(name) ?? { id: 0, name, title: name, group: "", color: [170, 178, 189] };
@@ -57,14 +65,28 @@ export class Legend {
     return this.#rows.get(structure)?.box.checked ?? true;
   }
 
-  /** @param {{structure: string, score: number}[]} instances of the frame on screen */
+  /** @param {import("../client/messages.d.ts").Instance[]} instances of the frame on screen */
   update(instances) {
-    const best = new Map();
-    for (const { structure, score } of instances) best.set(structure, Math.max(score, best.get(structure) ?? 0));
-    for (const [name, { row, score }] of this.#rows) {
-      const value = best.get(name);
-      row.dataset.seen = String(value !== undefined);
-      score.textContent = value === undefined ? "" : `${Math.round(value * 100)} %`;
+    for (const [name, { row, reading }] of this.#rows) {
+      const found = instances.filter(({ structure }) => structure === name).sort((a, b) => b.score - a.score);
+      row.dataset.seen = String(found.length > 0);
+      const tracks = found.flatMap(({ track_id: track }) => (track === null ? [] : `#${track}`)).join(" ");
+      setText(reading, found.length ? `${tracks} ${Math.round(found[0].score * 100)} %`.trim() : "");
+    }
+  }
+
+  /**
+   * Shows what the examination has seen.
+   *
+   * @param {import("./check_list.js").CheckList | null} checkList null: nobody keeps one
+   */
+  mark(checkList) {
+    this.#parent.dataset.checked = String(checkList !== null);
+    for (const [name, { mark }] of this.#rows) show(mark, checkList?.structure(name) ?? null);
+    for (const [name, { mark }] of this.#groups) {
+      const entry = checkList?.view(name) ?? null;
+      const missing = entry?.missing?.map((part) => this.structureNamed(part).title) ?? [];
+      show(mark, entry, missing.length ? `, not yet in it: ${missing.join(", ")}` : "");
     }
   }
 
@@ -79,24 +101,63 @@ export class Legend {
     this.setAll([...this.#rows.values()].some(({ box }) => !box.checked));
   }
 
-  /** @param {import("./anatomy.js").Structure} structure */
+  /**
+   * The same for the structures that are listed under a view.
+   *
+   * @param {string} view name
+   */
+  toggleGroup(view) {
+    const members = this.#groups.get(view)?.members ?? [];
+    const boxes = [...this.#rows].flatMap(([name, { box }]) => (members.some((m) => m.name === name) ? [box] : []));
+    const on = boxes.some(({ checked }) => !checked);
+    for (const box of boxes) box.checked = on;
+    this.#onChange();
+  }
+
+  /**
+   * @param {string} group
+   * @param {string} title
+   * @param {Structure[]} members
+   */
+  #makeHeading(group, title, members) {
+    const button = make("button", "group-name", title);
+    button.setAttribute("type", "button");
+    button.title = `${title}: all on or off`;
+    button.addEventListener("click", () => this.toggleGroup(group));
+    const mark = make("span", "mark");
+    this.#groups.set(group, { button, mark, members });
+    return make("h3", "group", button, mark);
+  }
+
+  /** @param {Structure} structure */
   #makeRow(structure) {
-    const row = document.createElement("label");
-    row.className = "structure";
-    row.dataset.structure = structure.name;
-    row.style.setProperty("--color", cssColor(structure));
     const box = document.createElement("input");
     box.type = "checkbox";
     box.checked = true;
     box.addEventListener("change", this.#onChange);
-    const [swatch, name, score] = ["swatch", "name", "score"].map((part) => {
-      const span = document.createElement("span");
-      span.className = part;
-      return span;
-    });
-    name.textContent = structure.title;
-    row.append(box, swatch, name, score);
-    this.#rows.set(structure.name, { row, box, score });
+    const label = make("label", "", box, make("span", "swatch"), make("span", "name", structure.title));
+    const reading = make("span", "score");
+    const mark = make("span", "mark");
+    const row = make("div", "structure", label, reading, mark);
+    row.dataset.structure = structure.name;
+    row.style.setProperty("--color", cssColor(structure));
+    this.#rows.set(structure.name, { row, box, reading, mark });
     return row;
   }
+}
+
+const STATUS_WORDS = Object.freeze({ not_yet: "not yet", seen: "seen", complete: "complete" });
+
+/**
+ * @param {HTMLElement} mark
+ * @param {import("../client/messages.d.ts").ExaminationEntry | null} entry
+ * @param {string} [more] words
+ */
+function show(mark, entry, more = "") {
+  const status = entry?.status ?? "not_yet";
+  const best = entry?.best ? `, best ${Math.round(entry.best.score * 100)} %` : "";
+  mark.dataset.status = status;
+  mark.title = `${STATUS_WORDS[status]}${best}${more}`;
+  mark.setAttribute("role", "img");
+  mark.setAttribute("aria-label", mark.title);
 }

@@ -1,12 +1,10 @@
+// @ts-check
 /**
  * Draws one frame with the structures found in it. Pure drawing: everything comes in by arguments.
  *
- * @typedef {object} Instance as the server sends it
- * @property {string} structure
- * @property {number} score 0..1
- * @property {[number, number, number, number]} box x1, y1, x2, y2 in pixels of the frame that was sent
- * @property {number[][]} [polygon] rings x, y, x, y, ...
- * @property {number | null} [track_id]
+ * @typedef {import("../client/messages.d.ts").Instance} Instance
+ *
+ * @typedef {CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D} Pen
  *
  * @typedef {object} Look
  * @property {number} opacity 0..1 of everything drawn over the frame
@@ -19,10 +17,10 @@
 import { cssColor } from "./anatomy.js";
 
 const FILL_SHARE = 0.22; // fill opacity for a full overlay: the speckle beneath stays readable
-const TAG_HEIGHT = 20; // CSS px, as all measures below
-const TAG_GAP = 5;
+const TAG_GAP = 5; // CSS px
 const TAG_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif";
-const NARROW = 520; // px; frames shown smaller than this get smaller letters
+const TAG_SHARE = 1 / 72; // letters grow with the frame, for a screen that is read from two steps away
+const [LEAST_TAG, MOST_TAG] = [11, 18]; // px
 const SMALL_SHARE = 0.06; // of the frame: tags keep off the boxes of structures up to this size
 
 /** Side on which a structure's tag was last drawn, so that tags do not jump between frames. @type {Map<string, number>} */
@@ -43,7 +41,7 @@ export function fit(frame, width, height) {
 }
 
 /**
- * @param {CanvasRenderingContext2D} context in CSS px
+ * @param {Pen} context in CSS px
  * @param {ImageBitmap} bitmap
  * @param {Rectangle} area
  */
@@ -54,7 +52,7 @@ export function drawPicture(context, bitmap, area) {
 }
 
 /**
- * @param {CanvasRenderingContext2D} context in CSS px
+ * @param {Pen} context in CSS px
  * @param {Instance[]} instances
  * @param {Rectangle} area of the frame on the canvas
  * @param {number} scale canvas px per pixel of the instances' coordinates
@@ -71,6 +69,13 @@ export function drawInstances(context, instances, area, scale, look) {
   context.restore();
 }
 
+/**
+ * @param {Pen} context in CSS px
+ * @param {Instance} instance
+ * @param {Rectangle} area of the frame on the canvas
+ * @param {number} scale
+ * @param {Look} look
+ */
 function drawContour(context, instance, area, scale, look) {
   const path = new Path2D();
   for (const ring of instance.polygon ?? []) {
@@ -96,11 +101,20 @@ function drawContour(context, instance, area, scale, look) {
   context.globalAlpha = 1;
 }
 
+/**
+ * @param {Pen} context in CSS px
+ * @param {Instance[]} instances
+ * @param {Rectangle} area of the frame on the canvas
+ * @param {number} scale
+ * @param {Look} look
+ */
 function drawTags(context, instances, area, scale, look) {
-  context.font = `600 ${area.width < NARROW ? 11 : 12}px ${TAG_FONT}`;
+  const letters = clamp(Math.round(area.width * TAG_SHARE), LEAST_TAG, MOST_TAG);
+  const height = letters + 8;
+  context.font = `600 ${letters}px ${TAG_FONT}`;
   context.textBaseline = "middle";
-  const boxes = new Map(instances.map((instance) => [instance, boxOnCanvas(instance, area, scale)]));
-  const small = [...boxes.values()].filter((box) => box.width * box.height < SMALL_SHARE * area.width * area.height);
+  const boxes = instances.map((instance) => boxOnCanvas(instance, area, scale));
+  const small = boxes.filter((box) => box.width * box.height < SMALL_SHARE * area.width * area.height);
   /** @type {Rectangle[]} */
   const taken = [];
   // By structure and place, so that the order in which tags claim their room is the same from frame to frame.
@@ -110,7 +124,7 @@ function drawTags(context, instances, area, scale, look) {
     const track = instance.track_id == null ? "" : ` #${instance.track_id}`;
     const text = `${structure.title}${track}  ${Math.round(instance.score * 100)} %`;
     const width = context.measureText(text).width + 20;
-    const tag = placeTag(instance.structure, boxes.get(instance), width, area, taken, small);
+    const tag = placeTag(instance.structure, boxOnCanvas(instance, area, scale), { width, height }, area, taken, small);
     taken.push(tag);
     context.fillStyle = "rgba(8, 11, 16, 0.78)";
     context.beginPath();
@@ -129,30 +143,30 @@ function drawTags(context, instances, area, scale, look) {
  *
  * @param {string} name of the structure
  * @param {Rectangle} box of the instance on the canvas
- * @param {number} width of the tag
+ * @param {{width: number, height: number}} size of the tag
  * @param {Rectangle} area of the frame on the canvas
  * @param {Rectangle[]} taken tags that are placed already
  * @param {Rectangle[]} small boxes of small structures
  * @returns {Rectangle}
  */
-function placeTag(name, box, width, area, taken, small) {
+function placeTag(name, box, { width, height }, area, taken, small) {
   const middle = box.x + box.width / 2 - width / 2;
-  const half = box.y + box.height / 2 - TAG_HEIGHT / 2;
+  const half = box.y + box.height / 2 - height / 2;
   const right = box.x + box.width + TAG_GAP;
   const bottom = box.y + box.height + TAG_GAP;
   const places = [
-    [middle, box.y - TAG_HEIGHT - TAG_GAP],
+    [middle, box.y - height - TAG_GAP],
     [middle, bottom],
     [right, half],
     [box.x - width - TAG_GAP, half],
-    [right, box.y - TAG_HEIGHT - TAG_GAP],
+    [right, box.y - height - TAG_GAP],
     [right, bottom],
     [middle, box.y + TAG_GAP + 3],
-    [middle, box.y + box.height - TAG_HEIGHT - TAG_GAP - 3],
+    [middle, box.y + box.height - height - TAG_GAP - 3],
     [middle, half],
-  ].map(([x, y]) => ({ x: clamp(x, area.x + 2, area.x + area.width - width - 2), y, width, height: TAG_HEIGHT }));
-  const inside = (tag) => tag.y >= area.y + 2 && tag.y + TAG_HEIGHT <= area.y + area.height - 2;
-  const clear = (tag, obstacles) => !obstacles.some((other) => overlap(tag, other));
+  ].map(([x, y]) => ({ x: clamp(x, area.x + 2, area.x + area.width - width - 2), y, width, height }));
+  const inside = (/** @type {Rectangle} */ tag) => tag.y >= area.y + 2 && tag.y + height <= area.y + area.height - 2;
+  const clear = (/** @type {Rectangle} */ tag, /** @type {Rectangle[]} */ obstacles) => !obstacles.some((other) => overlap(tag, other));
   const last = lastSides.get(name) ?? 0;
   const sides = [last, ...places.keys()];
   const side =
@@ -164,19 +178,34 @@ function placeTag(name, box, width, area, taken, small) {
   return places[side];
 }
 
-/** @returns {Rectangle} */
+/**
+ * @param {Instance} instance
+ * @param {Rectangle} area of the frame on the canvas
+ * @param {number} scale
+ * @returns {Rectangle}
+ */
 function boxOnCanvas({ box: [x1, y1, x2, y2] }, area, scale) {
   return { x: area.x + x1 * scale, y: area.y + y1 * scale, width: (x2 - x1) * scale, height: (y2 - y1) * scale };
 }
 
+/**
+ * @param {Rectangle} a
+ * @param {Rectangle} b
+ */
 function overlap(a, b) {
   return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
 }
 
+/**
+ * @param {number} value
+ * @param {number} least
+ * @param {number} most
+ */
 function clamp(value, least, most) {
   return Math.max(least, Math.min(most, value));
 }
 
+/** @param {Instance} instance */
 function boxArea({ box: [x1, y1, x2, y2] }) {
   return (x2 - x1) * (y2 - y1);
 }

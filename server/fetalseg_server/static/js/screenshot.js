@@ -1,3 +1,4 @@
+// @ts-check
 /** Saves the frame on screen, with what is drawn over it, as a PNG file. */
 import { drawInstances, drawPicture } from "./overlay.js";
 
@@ -6,7 +7,7 @@ const FOOTER_HEIGHT = 28;
 
 /**
  * @param {ImageBitmap} bitmap
- * @param {import("./overlay.js").Instance[]} instances those that are drawn
+ * @param {import("../client/messages.d.ts").Instance[]} instances those that are drawn
  * @param {number} scale pixels of the bitmap per pixel of the instances' coordinates
  * @param {import("./overlay.js").Look} look
  * @param {string} model name, for the footer
@@ -16,6 +17,7 @@ export async function saveScreenshot(bitmap, instances, scale, look, model) {
   const area = { x: 0, y: 0, width: bitmap.width * enlarged, height: bitmap.height * enlarged };
   const canvas = new OffscreenCanvas(area.width, area.height + FOOTER_HEIGHT);
   const context = canvas.getContext("2d", { alpha: false });
+  if (!context) throw new Error("this browser gives no canvas to draw on");
   drawPicture(context, bitmap, area);
   drawInstances(context, instances, area, scale * enlarged, look);
   context.fillStyle = "#f0b429";

@@ -1,11 +1,14 @@
-/** Figures over the last seconds. */
+// @ts-check
+/** What happened in the last seconds. */
 
 /**
  * Values with their times; what is older than the span is forgotten.
+ *
+ * @template Value
  */
 export class RecentValues {
   #spanMs;
-  /** @type {{time: number, value: number}[]} */
+  /** @type {{time: number, value: Value}[]} */
   #entries = [];
 
   /** @param {number} spanMs */
@@ -14,7 +17,7 @@ export class RecentValues {
   }
 
   /**
-   * @param {number} value
+   * @param {Value} value
    * @param {number} now ms, monotonic
    */
   add(value, now) {
@@ -24,7 +27,7 @@ export class RecentValues {
 
   /**
    * @param {number} now ms
-   * @returns {number[]} oldest first
+   * @returns {Value[]} oldest first
    */
   values(now) {
     this.#forget(now);
@@ -42,10 +45,6 @@ export class RecentValues {
     const entries = this.#entries;
     if (entries.length < 2 || now - entries[entries.length - 1].time > 1000) return 0;
     return ((entries.length - 1) * 1000) / Math.max(1, entries[entries.length - 1].time - entries[0].time);
-  }
-
-  clear() {
-    this.#entries = [];
   }
 
   /** @param {number} now ms */
