@@ -28,7 +28,6 @@ export const CLOSE = Object.freeze({
   overloaded: 4003,
   slowReader: 4004,
   flooding: 4005,
-  takenOver: 4006,
   takenOver: 4006, // by another connection: to connect again would take it back
 });
 

@@ -16,7 +16,6 @@ const CLOSE_WORDS = new Map([
   [4003, "The server is fully used by other sessions."],
   [4004, "This computer reads the answers too slowly."],
   [4005, "This viewer sent more than the server allows."],
-  [4006, "The session goes on in another window."],
   [4006, "The session goes on in another window or program."],
 ]);
 
