@@ -26,7 +26,7 @@ __all__ = ["Link"]
 
 logger = logging.getLogger(__name__)
 
-_PROBE_S = 2.0  # between two pings
+_PROBE_S = 2.0  # between two pings at most; four of them fit into the time that a server may be silent
 _FIRST_PROBES, _FIRST_PROBE_S = 4, 0.05  # at the beginning, so that the clocks are compared early
 _LOOKS = 10  # within the time that a server may be silent
 
@@ -181,11 +181,12 @@ class Link:
 
     async def _probe(self) -> None:
         """Pings now and then: for the clocks, and so that a quiet session is neither idle nor forgotten."""
+        pause_s = min(_PROBE_S, self._silence_s / 4)
         with contextlib.suppress(ConnectionClosed):
             for number in itertools.count():
                 self._pings[number] = now_us()
                 await self._websocket.send(ping_message(number))
-                await asyncio.sleep(_FIRST_PROBE_S if number < _FIRST_PROBES else _PROBE_S)
+                await asyncio.sleep(min(_FIRST_PROBE_S, pause_s) if number < _FIRST_PROBES else pause_s)
 
     async def _watch(self) -> None:
         """Breaks a connection off that carries nothing any more.

@@ -25,8 +25,8 @@ _CLOSE_WORDS = {
 
 
 # Another attempt would end the same way: the session is over (1000), one side breaks the protocol, the token is wrong,
-# a message is too large, or this client sends too much.
-_NEVER_AGAIN = frozenset({1000, 1002, 1003, 1007, 1008, 1009, 1010, 4000, 4005})
+# a message is too large, this client sends too much, or another one took the session.
+_NEVER_AGAIN = frozenset({1000, 1002, 1003, 1007, 1008, 1009, 1010, 4000, 4005, 4006})
 
 
 class StreamError(FetalsegError):
