@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 
+from fetalseg.errors import EngineError
+from fetalseg_server.capacity import stage_ms
 from fetalseg_server.jobs import Answer
 from fetalseg_server.worker_process import WorkerProcess
 
-__all__ = ["probe", "sustained_ms"]
+__all__ = ["probe", "single_ms", "sustained_ms"]
 
 _FRAMES = 12
 _LONGEST_S = 0.3  # a slow engine is measured with fewer frames, but with four at least
@@ -27,6 +29,18 @@ async def probe(worker: WorkerProcess, rung: int = 0) -> Answer:
     if not worker.ready or not worker.probe(settle, rung):
         return Answer(0, "engine_error", "the engine is being started again, or has no room")
     return await answer
+
+
+async def single_ms(worker: WorkerProcess, rung: int = 0) -> float:
+    """What one frame takes of a worker that has no other, see `stage_ms`.
+
+    Raises:
+        EngineError: the worker has no result for it.
+    """
+    answer = await probe(worker, rung)
+    if answer.outcome != "result":
+        raise EngineError(f"the engine can't answer a probe: {answer.detail}")
+    return stage_ms(answer.timing_ms, answer.batch)
 
 
 async def sustained_ms(worker: WorkerProcess, rung: int = 0) -> float | None:

@@ -60,11 +60,10 @@ class Lane:
         """Frames that wait for the worker or are in it."""
         return len(self.scheduler) + self.worker.in_flight
 
-    def switch(self, worker: WorkerProcess) -> WorkerProcess:
+    def switch(self, worker: WorkerProcess, load: WorkerLoad) -> WorkerProcess:
         """Sends all further frames to another worker; returns the one before, which still answers what it has."""
-        before, self.worker = self.worker, worker
-        self.load = WorkerLoad()
-        self.scheduler.switch(worker, self.load)
+        before, self.worker, self.load = self.worker, worker, load
+        self.scheduler.switch(worker, load)
         return before
 
     def regulate(self) -> Seat | None:

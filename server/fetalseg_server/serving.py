@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import signal
 import socket
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 import uvicorn
 
-from fetalseg.errors import EngineError
+from fetalseg.errors import EngineError, FetalsegError
 from fetalseg_server.app import create_app
 from fetalseg_server.service import Service
 from fetalseg_server.settings import Settings
 from fetalseg_server.websocket import LiveWebSocket
+from fetalseg_server.worker_pool import ReloadingError
 
 __all__ = ["LiveServer", "listen", "serve"]
 
@@ -90,6 +94,7 @@ class LiveServer(uvicorn.Server):
         self._settings = settings
         self._on_ready = on_ready
         self._drain: asyncio.Task[None] | None = None
+        self._reload: asyncio.Task[None] | None = None
         super().__init__(_configuration(app, settings))
 
     async def serve_until_stopped(self) -> None:
@@ -104,6 +109,8 @@ class LiveServer(uvicorn.Server):
         host, port = listener.getsockname()[:2]
         self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         announce = asyncio.create_task(self._announce())
+        if threading.current_thread() is threading.main_thread():
+            self._loop.add_signal_handler(signal.SIGHUP, self.begin_reload)
         try:
             await self.serve(sockets=[listener])
         finally:
@@ -130,6 +137,17 @@ class LiveServer(uvicorn.Server):
             self._drain = asyncio.ensure_future(self._drain_and_exit())
         else:
             self.should_exit = self.force_exit = True
+
+    def begin_reload(self) -> None:
+        """Loads the model again from its file, see `Service.reload`; what becomes of it is in the log."""
+        if self.service.ready and (self._reload is None or self._reload.done()):
+            self._reload = asyncio.ensure_future(self._reload_model())
+        else:
+            log.warning("the model is not reloaded: the server is starting, reloading or ending")
+
+    async def _reload_model(self) -> None:
+        with contextlib.suppress(FetalsegError, ReloadingError):  # they are logged
+            await self.service.reload()
 
     async def _drain_and_exit(self) -> None:
         try:

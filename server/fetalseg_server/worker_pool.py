@@ -8,8 +8,8 @@ from collections.abc import Callable
 from functools import partial
 
 from fetalseg.engines.base import usable_cores
-from fetalseg_server.calibration import probe, sustained_ms
-from fetalseg_server.capacity import stage_ms
+from fetalseg_server.calibration import probe, single_ms, sustained_ms
+from fetalseg_server.capacity import WorkerLoad
 from fetalseg_server.jobs import EngineReady, EngineSettings
 from fetalseg_server.ladder import parse_ladder
 from fetalseg_server.ladder_control import INTERVAL_S
@@ -20,7 +20,7 @@ from fetalseg_server.seat import Seat
 from fetalseg_server.settings import Settings
 from fetalseg_server.worker_process import WorkerProcess
 
-__all__ = ["NoCapacityError", "WorkerPool"]
+__all__ = ["NoCapacityError", "ReloadingError", "WorkerPool"]
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,10 @@ _HOPELESS = 3  # lives of a worker without a result, after which its sessions go
 
 class NoCapacityError(Exception):
     """One more session would take frames from those that are served; the text can be shown to its client."""
+
+
+class ReloadingError(Exception):
+    """The model is being reloaded already."""
 
 
 class WorkerPool:
@@ -44,7 +48,6 @@ class WorkerPool:
 
     Attributes:
         lanes: a place for each worker.
-        info: the engine, None before its first start.
     """
 
     def __init__(self, settings: Settings, model: str, on_change: Callable[[], None]) -> None:
@@ -53,12 +56,16 @@ class WorkerPool:
         self._probe = Probe(settings.max_pixels, settings.max_frame_bytes)
         self._restarts_before = 0  # of workers that were replaced
         self._reloading = asyncio.Lock()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         rungs = parse_ladder(settings.ladder)
-        self.info: EngineReady | None = None
         self.lanes: list[Lane] = []
         for number in range(settings.workers):
             self.lanes.append(Lane(number, self._make(number, model), rungs))
+
+    @property
+    def info(self) -> EngineReady | None:
+        """The engine, None before its first start."""
+        return self.lanes[0].worker.info
 
     @property
     def ready(self) -> bool:
@@ -88,9 +95,8 @@ class WorkerPool:
         """
         await asyncio.gather(*(lane.worker.start() for lane in self.lanes))
         await self.measure()
-        self.info = self.lanes[0].worker.info
+        self._tasks = {asyncio.create_task(self._regulate()), asyncio.create_task(self._probe_on())}
         assert self.info is not None
-        self._tasks = [asyncio.create_task(self._regulate()), asyncio.create_task(self._probe_on())]
         return self.info
 
     async def stop(self) -> None:
@@ -100,7 +106,7 @@ class WorkerPool:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(lane.worker.stop() for lane in self.lanes))
 
-    def admit(self, fps: float, weight: float) -> Seat:
+    def admit(self, fps: float, weight: float, *, known_at: Lane | None = None) -> Seat:
         """A place for a new session, at the worker that has promised the smallest part of what it can.
 
         The first session is always admitted: on a slow machine it has fewer results than frames, and harms nobody.
@@ -110,11 +116,14 @@ class WorkerPool:
         Args:
             fps: frames a second to promise.
             weight: share of a busy worker against other sessions.
+            known_at: the worker that remembers the session, which comes first where it has room.
 
         Raises:
             NoCapacityError: there is no such place.
         """
         lane = min(self._living, key=lambda lane: (lane.fullness, len(lane.seats)))
+        if known_at in self._living and (not known_at.seats or known_at.promised_fps + fps <= known_at.capacity_fps):
+            lane = known_at
         promised, capacity = self.promised_fps, self.capacity_fps
         fits_lane = lane.promised_fps + fps <= lane.capacity_fps
         fits_pool = promised + fps <= capacity and not lane.seats
@@ -137,38 +146,43 @@ class WorkerPool:
         The new ones are warmed one after the other beside the old ones, which go on; then all switch at once.
 
         Raises:
+            ReloadingError: it is being done already.
             EngineError: a new worker can't be started; the old ones go on.
         """
+        if self._reloading.locked():
+            raise ReloadingError("the model is being reloaded already")
         async with self._reloading:
             fresh = [self._make(lane.number, model) for lane in self.lanes]
+            loads = [WorkerLoad() for _ in fresh]
             try:
-                for worker in fresh:
+                for worker, load in zip(fresh, loads, strict=True):
                     info = await worker.start()
+                    for rung in range(len(self.lanes[0].rungs)):
+                        load.cost.calibrate(rung, await single_ms(worker, rung))
             except BaseException:
                 await asyncio.gather(*(worker.stop() for worker in fresh))
                 raise
-            old = [lane.switch(worker) for lane, worker in zip(self.lanes, fresh, strict=True)]
-            self.info = info
+            for lane, worker, load in zip(self.lanes, fresh, loads, strict=True):
+                task = asyncio.create_task(self._retire(lane.switch(worker, load)))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
             self._on_change()
-            for worker in old:
-                await worker.retire()
-                self._restarts_before += worker.restarts
-            await self.measure()
             return info
 
     async def measure(self) -> None:
-        """Measures what a frame costs: with all workers busy, or with single frames where sessions are served."""
+        """Measures what a frame costs while all workers are busy; to be called while no session is served."""
         for rung in range(len(self.lanes[0].rungs)):
-            costs = await asyncio.gather(*(self._cost_ms(lane, rung) for lane in self.lanes))
+            costs = await asyncio.gather(*(sustained_ms(lane.worker, rung) for lane in self.lanes))
             for lane, cost_ms in zip(self.lanes, costs, strict=True):
                 if cost_ms is not None:
                     lane.load.cost.calibrate(rung, cost_ms)
 
-    async def _cost_ms(self, lane: Lane, rung: int) -> float | None:
-        if not any(lane.seats for lane in self.lanes):
-            return await sustained_ms(lane.worker, rung)
-        answer = await probe(lane.worker, rung)
-        return stage_ms(answer.timing_ms, answer.batch) if answer.outcome == "result" else None
+    async def _retire(self, worker: WorkerProcess) -> None:
+        try:
+            await worker.until_idle()
+        finally:
+            self._restarts_before += worker.restarts
+            await worker.stop()
 
     @property
     def _living(self) -> list[Lane]:

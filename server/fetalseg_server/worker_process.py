@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
 _FIRST_RESTART_S = 0.05
 _LAST_RESTART_S = 5.0
-_RETIRE_POLL_S = 0.01
+_IDLE_POLL_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -159,11 +159,10 @@ class WorkerProcess:
         assert self.info is not None
         return self.info
 
-    async def retire(self) -> None:
-        """Ends the worker once it has answered what it has; to be called when nothing more is submitted."""
+    async def until_idle(self) -> None:
+        """Returns when it has answered what it has, to be called when nothing more is submitted."""
         while self._pending:  # bounded: a worker that gives no answer is killed, and answered for
-            await asyncio.sleep(_RETIRE_POLL_S)
-        await self.stop()
+            await asyncio.sleep(_IDLE_POLL_S)
 
     async def stop(self) -> None:
         """Ends the worker; what it still had is answered `engine_error`."""
@@ -263,7 +262,9 @@ class WorkerProcess:
         event = packet.header.pop("event", None)
         if event == "ready":
             self._stop_watching()
-            self.info = EngineReady.read(packet)
+            before, self.info = self.info, EngineReady.read(packet)
+            if before is not None and before.model != self.info.model:
+                log.warning("the model's file was changed; a worker that was started again has loaded it as it is now")
             self.probe(self._open)
         elif event == "failed":
             message = EngineFailed(**packet.header).message
