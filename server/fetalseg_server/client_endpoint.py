@@ -120,6 +120,7 @@ class Endpoint:
         self._url = url
         self._token = token
         self._ssl = (tls or Tls()).context() if parts.scheme == "wss" else None
+        self._shows_certificate = tls is not None and tls.certificate_file is not None
         self._timeout_s = timeout_s
         if self._ssl is None and read_token(token) and parts.hostname not in _LOOPBACK:
             logger.warning("the token travels to %s unencrypted; use wss://", parts.hostname)
@@ -179,9 +180,12 @@ class Endpoint:
             raise ConnectionFailedError(f"{url} did not answer within {self._timeout_s:g} s") from None
         except (OSError, InvalidHandshake) as error:
             # A server that dies in the middle sends half an answer or none: that may be better next time.
-            cause = error.__cause__ if isinstance(error, InvalidMessage) else error
-            permanent = isinstance(cause, ssl.SSLError | InvalidHandshake) and not isinstance(cause, ssl.SSLEOFError)
-            raise ConnectionFailedError(f"can't connect to {url}: {cause or error}", permanent=permanent) from None
+            broken_off = isinstance(error, InvalidMessage | ssl.SSLEOFError)
+            permanent = isinstance(error, ssl.SSLError | InvalidHandshake) and not broken_off
+            words = f"can't connect to {url}: {'it hung up before it answered' if broken_off else error}"
+            if broken_off and self._ssl and not self._shows_certificate:
+                words += "; a server that asks for a client's certificate does so where none is shown"
+            raise ConnectionFailedError(words, permanent=permanent) from None
 
     async def _greet(self, websocket: ClientConnection, hello: str) -> Ready:
         message = None

@@ -20,6 +20,7 @@ from fetalseg_server.client_clock import ServerClock, now_us
 from fetalseg_server.messages import bye_message, configure_message, ping_message
 from fetalseg_server.options import SessionOptions, parse_changes
 from fetalseg_server.protocol import FrameFlag, FrameHeader, ProtocolError, frame_message, parse_message
+from fetalseg_server.rate_limit import RateLimit
 from fetalseg_server.stream_errors import StreamError, close_in_words
 
 __all__ = ["Link"]
@@ -92,8 +93,8 @@ class Link:
         self._pings: dict[int, int] = {}  # id: us when it was sent
         self._configured: deque[asyncio.Future[None]] = deque()
         self._refusal: StreamError | None = None
-        self._ahead = 0.0  # frames above the server's rate
-        self._counted = self.began
+        max_fps = ready.limits["max_fps"]
+        self._rate = RateLimit(max_fps, max(1, max_fps))
 
     @property
     def in_flight(self) -> int:
@@ -108,14 +109,12 @@ class Link:
     @property
     def pause_s(self) -> float:
         """Seconds until the server's rate allows another frame; a second's worth may be ahead of it."""
-        most = self.ready.limits["max_fps"]
-        return (self._ahead_at(time.monotonic()) + 1 - most) / most
+        return self._rate.wait_s()
 
     def post(self, header: FrameHeader, payload: bytes) -> None:
         """Sends a frame without waiting: what the network can't take yet is within the window."""
         message = frame_message(header, payload)
-        now = time.monotonic()
-        self._ahead, self._counted = self._ahead_at(now) + 1, now
+        self._rate.take()
         self._in_flight.append(_InFlight(header, now_us()))
         self._outbox.put_nowait(message)
 
@@ -280,9 +279,6 @@ class Link:
             else:
                 waiting.set_exception(error)
         return True
-
-    def _ahead_at(self, moment: float) -> float:
-        return max(0.0, self._ahead - (moment - self._counted) * self.ready.limits["max_fps"])
 
     def _why_closed(self) -> StreamError:
         if self._silent:
