@@ -30,7 +30,7 @@ from benchmarks.live.figures import Budget, StreamFigures, latencies_ms, stream_
 from benchmarks.live.fleet import StreamPlan, consoles
 from benchmarks.live.frames import CINE, load_cine
 from benchmarks.live.metrics_page import read_metrics
-from benchmarks.live.served import ServedProcess, serving, stream_url
+from benchmarks.live.served import serving, stream_url
 from benchmarks.live.usage import Usage, UsageWatch
 from benchmarks.live.wire import RefusedError
 from benchmarks.machine import this_machine
@@ -99,7 +99,7 @@ def describe(run: Run, budget: Budget) -> str:
     lines = [
         figures.table(),
         "",
-        f"{figures.consoles} consoles, {figures.due} frames due: {figures.results} results, "
+        f"{_consoles(figures.consoles)}, {figures.due} frames due: {figures.results} results, "
         f"{figures.in_time} ({100 * figures.in_time / figures.due:.2f} %) within {budget.latency_ms:g} ms, "
         f"worst console {100 * figures.worst_in_time:.2f} %",
         f"skipped: {skipped}; kept at the source: {figures.kept}; unsent: {figures.unsent}; "
@@ -167,7 +167,6 @@ def _server(args: argparse.Namespace) -> Iterator[tuple[str, int | None]]:
     most = args.max_consoles if args.find_capacity else args.consoles
     # Stated flags come last and win.
     with serving(["--max-sessions", str(most), *args.serve]) as served:
-        assert isinstance(served, ServedProcess)
         yield served.http, served.pid
 
 
@@ -222,7 +221,7 @@ def main(argv: list[str] | None = None) -> int:
             else:
                 run = measure(plan, args.consoles, http=http, pid=pid, warm_up_s=args.warm_up, budget=budget)
                 runs = {args.consoles: run}
-    except (FetalsegError, RefusedError, ValueError, OSError) as error:
+    except (FetalsegError, ValueError, OSError) as error:
         print(f"stream: {error}", file=sys.stderr)
         return 1
     about = _about(args, plan)
@@ -230,13 +229,17 @@ def main(argv: list[str] | None = None) -> int:
         print("\n".join([_title(run, about), "", describe(run, budget)]))
         if args.plot:
             latencies = latencies_ms(run.logs, measured_from=run.measured_from)
-            title = f"{count} consoles at {args.fps:g} FPS, {run.ready['model']['name']}, {machine.processor}"
+            title = f"{_consoles(count)} at {args.fps:g} FPS, {run.ready['model']['name']}, {machine.processor}"
             plot_cdf(args.plot, latencies, budget_ms=budget.latency_ms, title=title)
     if args.json:
         figures = {str(count): _figures(run) for count, run in runs.items()}
         content = {**about, "budget": asdict(budget), "most_consoles": max(runs, default=0), "runs": figures}
         write_record(args.json, tool="stream", machine=machine, commit=commit, content=content)
     return 0 if runs and all(run.figures.holds(budget) for run in runs.values()) else 1
+
+
+def _consoles(count: int) -> str:
+    return "1 console" if count == 1 else f"{count} consoles"
 
 
 def _about(args: argparse.Namespace, plan: StreamPlan) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import math
 import random
 import selectors
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ from benchmarks.live.wire import close_code, frame
 from fetalseg_server.messages import TIMING_KEYS, bye_message
 from fetalseg_server.protocol import FrameFlag, FrameHeader
 
-__all__ = ["ConsoleLog", "FrameLog", "Timetable", "precise_loop", "stream"]
+__all__ = ["ConsoleLog", "FrameLog", "Timetable", "honest_clock", "precise_loop", "stream"]
 
 LAST_ANSWERS_S = 10.0  # how long answers may be owed after the last frame
 
@@ -79,6 +79,7 @@ class FrameLog:
         server_ms: from its last byte to its answer, on the server's clock.
         timing_ms: of a result, by `TIMING_KEYS`.
         rung: of a result.
+        capture_time_us: as the console told it.
     """
 
     due: float
@@ -88,6 +89,7 @@ class FrameLog:
     server_ms: float = math.nan
     timing_ms: tuple[float, ...] = ()
     rung: int = 0
+    capture_time_us: int = 0
 
 
 @dataclass
@@ -110,20 +112,33 @@ def precise_loop() -> asyncio.AbstractEventLoop:
     return asyncio.SelectorEventLoop(selectors.SelectSelector())
 
 
+def honest_clock(moment: float) -> int:
+    """Microseconds of the moment at which a frame is due."""
+    return round(moment * 1e6)
+
+
 async def stream(
-    socket: ClientConnection, cine: Cine, timetable: Timetable, *, start: float, window: int, labelmaps: bool = False
+    socket: ClientConnection,
+    cine: Cine,
+    due_s: Sequence[float],
+    *,
+    start: float,
+    window: int,
+    labelmaps: bool = False,
+    clock: Callable[[float], int] = honest_clock,
 ) -> ConsoleLog:
-    """Sends a cine to its end and says goodbye.
+    """Sends frames by a timetable, says goodbye and waits for the last answers.
 
     Args:
         socket: past its greeting.
         cine: starts over when it ends.
-        timetable: when frames are due.
-        start: of the timetable, seconds on the monotonic clock.
+        due_s: seconds after the start, by frame; they don't decrease.
+        start: seconds on the monotonic clock.
         window: frames that may be unanswered; 0 sends however many are.
         labelmaps: the session's results are each followed by one; a result is complete with it.
+        clock: the console's own, us, from the moment at which a frame is due.
     """
-    log = ConsoleLog([FrameLog(start + due) for due in timetable.due_s()])
+    log = ConsoleLog([FrameLog(start + moment, capture_time_us=clock(start + moment)) for moment in due_s])
     reader = _Reader(socket, log, labelmaps=labelmaps)
     reading = asyncio.create_task(reader.run())
     try:
@@ -134,7 +149,7 @@ async def stream(
             if window and reader.open >= window:
                 entry.outcome = KEPT
                 continue
-            message = _message(cine, sequence, entry.due)
+            message = _message(cine, sequence, entry.capture_time_us)
             entry.sent, entry.outcome = time.monotonic(), UNANSWERED
             reader.expected.append(sequence)
             await socket.send(message)
@@ -151,7 +166,7 @@ async def stream(
     return log
 
 
-def _message(cine: Cine, sequence: int, due: float) -> bytes:
+def _message(cine: Cine, sequence: int, capture_time_us: int) -> bytes:
     number = sequence % len(cine.payloads)
     return frame(
         sequence,
@@ -159,12 +174,8 @@ def _message(cine: Cine, sequence: int, due: float) -> bytes:
         codec=cine.codec,
         size=(cine.width, cine.height),
         flags=int(FrameFlag.DISCONTINUITY) if number in cine.cuts else 0,
-        capture_time_us=_capture_time_us(due),
+        capture_time_us=capture_time_us,
     )
-
-
-def _capture_time_us(due: float) -> int:
-    return round(due * 1e6)
 
 
 class _Reader:
@@ -225,5 +236,7 @@ class _Reader:
             return
         entry.outcome, entry.rung = RESULT, answer["rung"]
         entry.timing_ms = tuple(answer["timing_ms"][key] for key in TIMING_KEYS)
-        if answer["capture_time_us"] != _capture_time_us(entry.due):
-            self._log.faults.append(f"frame {sequence} came back with another capture time")
+        if answer["capture_time_us"] != entry.capture_time_us:
+            self._log.faults.append(
+                f"frame {sequence} of {entry.capture_time_us} us came back with {answer['capture_time_us']} us"
+            )

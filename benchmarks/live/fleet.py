@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import multiprocessing
 import random
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from typing import Any
 
+from benchmarks.live.apart import Apart
 from benchmarks.live.console import ConsoleLog, Timetable, precise_loop, stream
 from benchmarks.live.frames import Cine
-from benchmarks.live.wire import RefusedError, session
-from fetalseg.errors import FetalsegError
+from benchmarks.live.wire import session
 
 __all__ = ["Fleet", "StreamPlan", "consoles"]
 
@@ -54,16 +52,16 @@ class Fleet:
         ready: the server's greeting, as the first console got it.
     """
 
-    def __init__(self, ready: Mapping[str, Any], pipes: list[Connection], seconds: float) -> None:
+    def __init__(self, ready: Mapping[str, Any], members: list[Apart], seconds: float) -> None:
         self.ready = ready
-        self._pipes = pipes
+        self._members = members
         self._seconds = seconds
 
     def start(self) -> float:
         """Gives the start; returns its moment, on the monotonic clock."""
         start = time.monotonic() + _LEAD_S
-        for pipe in self._pipes:
-            pipe.send(start)
+        for member in self._members:
+            member.tell(start)
         return start
 
     def logs(self) -> list[ConsoleLog]:
@@ -72,36 +70,26 @@ class Fleet:
         Raises:
             FetalsegError: a console failed or hangs.
         """
-        return [_expect(pipe, self._seconds + _SPARE_S) for pipe in self._pipes]
+        return [member.hear(self._seconds + _SPARE_S) for member in self._members]
 
 
 @contextmanager
 def consoles(plan: StreamPlan, count: int) -> Iterator[Fleet]:
-    """Starts consoles, one after another; they are gone when the block ends.
+    """Starts consoles; they are gone when the block ends.
 
     Raises:
         RefusedError: the server doesn't want one of them.
         FetalsegError: one of them can't reach the server.
     """
-    context = multiprocessing.get_context("spawn")  # a fork would copy what the parent's threads hold
-    pipes: list[Connection] = []
-    processes: list[BaseProcess] = []
+    members: list[Apart] = []
     try:
         for number in range(count):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_run_console, args=(_own(plan, number), theirs), daemon=True)
-            process.start()
-            theirs.close()
-            pipes.append(ours)
-            processes.append(process)
-        greetings = [_expect(pipe, _CONNECT_S) for pipe in pipes]
-        yield Fleet(greetings[0], pipes, plan.timetable.seconds)
+            members.append(Apart(_run_console, _own(plan, number)))  # noqa: PERF401 - each is ended, if the next fails
+        greetings = [member.hear(_CONNECT_S) for member in members]
+        yield Fleet(greetings[0], members, plan.timetable.seconds)
     finally:
-        for running in processes:
-            running.terminate()
-            running.join()
-        for pipe in pipes:
-            pipe.close()
+        for member in members:
+            member.end()
 
 
 def _own(plan: StreamPlan, number: int) -> StreamPlan:
@@ -120,30 +108,15 @@ def _own(plan: StreamPlan, number: int) -> StreamPlan:
 def _run_console(plan: StreamPlan, pipe: Connection) -> None:
     """A console's process: greeted, it says so; told the start, it streams; at the end it hands its log over."""
     with asyncio.Runner(loop_factory=precise_loop) as runner:
-        try:
-            runner.run(_console(plan, pipe))
-        except Exception as error:
-            pipe.send(error if isinstance(error, RefusedError) else FetalsegError(f"{type(error).__name__}: {error}"))
+        pipe.send(runner.run(_console(plan, pipe)))
 
 
-async def _console(plan: StreamPlan, pipe: Connection) -> None:
+async def _console(plan: StreamPlan, pipe: Connection) -> ConsoleLog:
     async with session(plan.url, plan.options, token=plan.token) as (socket, ready):
         pipe.send(ready)
         start = await asyncio.to_thread(pipe.recv)
         gc.freeze()  # nothing of the start is looked through again while frames travel
         window = ready["limits"]["window"] if plan.window is None else plan.window
         labelmaps = plan.options.get("masks") == "labelmap"
-        log = await stream(socket, plan.cine, plan.timetable, start=start, window=window, labelmaps=labelmaps)
-    pipe.send(log)
-
-
-def _expect(pipe: Connection, timeout_s: float) -> Any:
-    if not pipe.poll(timeout_s):
-        raise FetalsegError(f"a console said nothing for {timeout_s:g} s")
-    try:
-        said = pipe.recv()
-    except EOFError:
-        raise FetalsegError("a console's process ended without a word") from None
-    if isinstance(said, Exception):
-        raise said
-    return said
+        due = plan.timetable.due_s()
+        return await stream(socket, plan.cine, due, start=start, window=window, labelmaps=labelmaps)

@@ -16,7 +16,10 @@ from typing import IO
 
 from fetalseg.errors import FetalsegError
 
-__all__ = ["ServedProcess", "serving", "stream_url"]
+__all__ = ["ADMIT_ALL", "ServedProcess", "serving", "stream_url"]
+
+# Flags of a server that takes every session up to --max-sessions, whatever it measured of itself.
+ADMIT_ALL = ("--session-fps", "0.1")
 
 START_S = 180.0  # a cold disk and a busy machine read the inference runtime slowly
 STOP_S = 20.0

@@ -11,6 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from fetalseg.errors import FetalsegError
 from fetalseg_server.messages import hello_message
 from fetalseg_server.protocol import SUBPROTOCOL, FrameHeader
 
@@ -19,7 +20,7 @@ __all__ = ["RefusedError", "close_code", "frame", "open_socket", "read_text", "s
 _GREETING_S = 30.0
 
 
-class RefusedError(Exception):
+class RefusedError(FetalsegError):
     """The server doesn't want the session.
 
     Attributes:
@@ -28,7 +29,7 @@ class RefusedError(Exception):
     """
 
     def __init__(self, code: str, message: str, close_code: int | None) -> None:
-        super().__init__(code, message, close_code)
+        super().__init__(code, message, close_code)  # all three, or it could not come out of a pipe
         self.code = code
         self.close_code = close_code
 
