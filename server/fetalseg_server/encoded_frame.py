@@ -42,7 +42,7 @@ def encode_frame(pixels: npt.NDArray[np.uint8], codec: CodecWord = "jpeg", *, qu
     """Codes pixels for the stream.
 
     Args:
-        pixels: uint8, gray [H, W] or RGB [H, W, 3].
+        pixels: uint8, gray [H, W] or RGB [H, W, 3], any strides.
         codec: "gray8" turns colour to gray, "rgb24" gray to colour; JPEG and PNG keep what they get.
         quality: of JPEG, 1..100.
 
@@ -60,10 +60,16 @@ def encode_frame(pixels: npt.NDArray[np.uint8], codec: CodecWord = "jpeg", *, qu
         return EncodedFrame(Codec.RGB24, rgb.tobytes(), width, height)
     if codec not in ("jpeg", "png"):
         raise ValueError(f"unknown codec {codec!r}; expected jpeg, png, gray8 or rgb24")
-    image = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if color else pixels
+    image = _bgr(pixels) if color else pixels
     if codec == "png":
         return EncodedFrame(Codec.PNG, cv2.imencode(".png", image)[1].tobytes())
     return EncodedFrame(Codec.JPEG, cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
+
+
+def _bgr(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """What OpenCV wants; no copy where the memory is BGR already and `pixels` a view of it in the other order."""
+    flipped = pixels[..., ::-1]
+    return flipped if flipped.strides[1:] == (3, 1) else np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), np.uint8)
 
 
 def frame_of_file(content: bytes) -> EncodedFrame:

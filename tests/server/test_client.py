@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -14,11 +16,15 @@ import numpy as np
 import pytest
 
 from fetalseg_server.client import (
+    Answer,
     ConnectionFailedError,
+    GrabberLayout,
+    Region,
     Result,
     Skipped,
     StreamError,
     connect,
+    connect_sync,
     encode_frame,
     segment_frames,
 )
@@ -127,6 +133,53 @@ async def test_what_is_no_image_is_skipped_and_the_session_lives_on(server: Runn
 def test_frames_can_be_segmented_without_an_event_loop(server: RunningServer) -> None:
     answers = list(segment_frames(server.url, [FRAME] * 7))
     assert [answer.sequence for answer in answers] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_the_same_client_works_without_an_event_loop(server: RunningServer) -> None:
+    with connect_sync(server.url, options=SessionOptions(codec="gray8")) as client:
+        assert (client.state, client.ready.window, client.options.codec) == ("connected", 2, "gray8")
+        assert client.configure(masks="none").masks == "none"
+        assert client.send(FRAME, capture_time_us=7) == 1
+        answer = next(client)
+        assert isinstance(answer, Result)
+        assert (answer.capture_time_us, answer.instances[0].polygon) == (7, None)
+        with server.engine_paused():
+            assert [client.send(FRAME) for _ in range(3)] == [2, 3, None]
+            assert client.poll() == []
+            assert (client.sent, client.dropped, client.unanswered, client.lost, client.reconnects) == (3, 1, 2, 0, 0)
+        client.bye()
+        assert [answer.sequence for answer in client] == [2, 3]
+        with pytest.raises(StreamError, match="the session has ended"):
+            client.send(FRAME)
+    assert "fetalseg stream" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_one_thread_may_send_while_another_one_reads(server: RunningServer) -> None:
+    with connect_sync(server.url) as client, ThreadPoolExecutor(1) as reading:
+        answers = reading.submit(list, client)
+        for _ in range(10):
+            client.send(FRAME, wait=True)
+        client.bye()
+        assert [answer.sequence for answer in answers.result(30)] == list(range(1, 11))
+
+
+def test_a_live_loop_sends_and_looks_what_has_come(server: RunningServer) -> None:
+    layout = GrabberLayout("bgra32", 80, 60, pitch=512, region=Region(8, 6, 64, 48))
+    memory = np.full((60, 512), 40, np.uint8)
+    answers: list[Answer] = []
+    with connect_sync(server.url) as client:
+        while len(answers) < 5:
+            client.send(layout.pixels(memory.data))
+            answers += client.poll()
+    assert all(isinstance(answer, Result) for answer in answers)
+    assert answers[0].instances[0].box == pytest.approx(BOX, abs=0.5)
+
+
+async def test_after_bye_nothing_can_be_sent(server: RunningServer) -> None:
+    async with connect(server.url) as client:
+        await client.bye()
+        with pytest.raises(StreamError, match=r"bye has been said|the session has ended"):
+            await client.send(FRAME)
 
 
 def test_a_caller_may_stop_reading_early(server: RunningServer) -> None:
