@@ -7,10 +7,9 @@ import asyncio
 import importlib
 import itertools
 import json
-import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--deadline-ms", type=positive, help="the server skips frames that are older")
     parser.add_argument("--min-score", type=float, help="0..1; by default the model's own")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of the run here")
-    parser.epilog = f"A server's token is read from the environment variable {TOKEN_VARIABLE}."
+    parser.add_argument("--reconnect", action="store_true", help="make a broken connection anew instead of ending")
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="holds the server's token")
+    parser.add_argument("--ca-file", type=Path, metavar="FILE", help="wss: the authorities to trust, PEM")
+    parser.add_argument("--certificate", type=Path, metavar="FILE", help="wss: this console's certificate, PEM")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="wss: its key, where it lies in another file")
+    parser.epilog = f"Without --token-file the token is read from the environment variable {TOKEN_VARIABLE}."
 
 
 def run(args: argparse.Namespace) -> int:
@@ -70,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
             client_module(CONSOLE_MODULE).looped(read) if args.loop else read(),
             fps=args.fps,
             seconds=args.seconds,
+            connection=_connection(args),
             codec=args.codec,
             masks=args.masks,
             deadline_ms=args.deadline_ms,
@@ -85,8 +90,26 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _connection(args: argparse.Namespace) -> dict[str, Any]:
+    """What `connect` is told beside the address."""
+    client = client_module(CLIENT_MODULE)
+    files = (args.ca_file, args.certificate, args.key)
+    return {
+        "token": args.token_file,
+        "tls": client.Tls(*files) if any(files) else None,
+        "reconnect": client.Reconnect() if args.reconnect else None,
+    }
+
+
 def stream_and_report(
-    console: Console, url: str, frames: Iterable[Any], *, fps: float, seconds: float | None, **options: Any
+    console: Console,
+    url: str,
+    frames: Iterable[Any],
+    *,
+    fps: float,
+    seconds: float | None,
+    connection: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> Any:
     """Streams frames and prints a line a second; Ctrl+C or SIGTERM ends the stream, not the program.
 
@@ -96,6 +119,7 @@ def stream_and_report(
         frames: `fetalseg_server.client.EncodedFrame`.
         fps: pace.
         seconds: at most so long, or None.
+        connection: token, tls and reconnect, as `fetalseg_server.client.connect` takes them.
         options: of the session, by the names of `fetalseg_server.options.SessionOptions`.
 
     Returns:
@@ -114,8 +138,8 @@ def stream_and_report(
             frames,
             fps=fps,
             seconds=seconds,
-            token=os.environ.get(TOKEN_VARIABLE),
             options=session_options,
+            **(connection or {}),
             on_second=lambda figures: console.print(second_line(next(second), figures)),
             stop=stop,
         )
@@ -174,7 +198,8 @@ def second_line(second: int, figures: Any) -> Text:
         )
     else:
         line.append("no result  ", style="yellow")
-    for word, count in (*sorted(figures.skipped.items()), ("dropped here", figures.dropped), ("late", figures.late)):
+    here = (("lost", figures.lost), ("dropped here", figures.dropped), ("late", figures.late))
+    for word, count in (*sorted(figures.skipped.items()), *here):
         if count:
             line.append(f"{word} {count}  ", style="yellow")
     seen = [name for name in figures.model_structures if figures.structures[name]]
@@ -196,7 +221,9 @@ def summary(figures: Any, *, title: str) -> Table:
         table.add_row("latency", words)
     skips = ", ".join(f"{reason} {count}" for reason, count in sorted(figures.skipped.items()))
     table.add_row("skipped by the server", skips or "0")
-    table.add_row("dropped at the source", f"{figures.dropped} (window full)")
+    table.add_row("dropped at the source", f"{figures.dropped} (window full)" if figures.dropped else "0")
+    if figures.lost or figures.reconnects:
+        table.add_row("lost with a connection", f"{figures.lost} (connections made anew: {figures.reconnects})")
     if figures.late:
         table.add_row("source too late", str(figures.late))
     if figures.views:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from crafted_model import crafted_facts, write_crafted_model
+from server.broken_link import BrokenLink
 from server.live import RunningServer, running
 
 from fetalseg.cli import main
@@ -85,13 +86,36 @@ def test_frames_are_resized(server: RunningServer, folder: Path) -> None:
     assert main(["stream", str(folder), server.url, *arguments]) == 0
 
 
-def test_the_token_is_read_from_the_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_token_is_read_from_the_environment_or_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = write_crafted_model(folder.parent / "crafted.onnx")
     settings = Settings(port=0, model=str(model), threads=1, drain_grace_s=0.0, tokens="console:sesame-sesame-sesame")
     with running(settings) as guarded:
         assert main(["stream", str(folder), guarded.url]) == 1
         monkeypatch.setenv("FETALSEG_TOKEN", "sesame-sesame-sesame")
         assert main(["stream", str(folder), guarded.url]) == 0
+        monkeypatch.delenv("FETALSEG_TOKEN")
+        file = folder.parent / "token.txt"
+        file.write_text("sesame-sesame-sesame\n")
+        assert main(["stream", str(folder), guarded.url, "--token-file", str(file)]) == 0
+
+
+def test_a_console_that_reconnects_goes_on_after_a_break(
+    server: RunningServer, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = BrokenLink(int(server.host.rpartition(":")[2]))
+    link.cut_after = 20_000  # within the sixth frame or the seventh
+    try:
+        arguments = ["--loop", "--seconds", "3", "--codec", "gray8", "--reconnect"]
+        assert main(["stream", str(folder), link.url, *arguments]) == 0
+    finally:
+        link.close()
+    assert "(connections made anew: 1)" in capsys.readouterr().out
+    assert link.connections == 2
+
+
+def test_certificates_are_for_secure_addresses_only(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stream", str(folder), "ws://127.0.0.1:9/v1/stream", "--ca-file", "ca.pem"]) == 1
+    assert "certificates are for wss:// addresses" in capsys.readouterr().err
 
 
 def test_no_server_is_an_error_in_plain_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
