@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from crafted_model import write_crafted_model
+from selenium.webdriver.remote.webdriver import WebDriver
 
 from fetalseg_server.settings import Settings
 from server.live import RunningServer, running
+from server.page import chromium, missing_browser
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +39,18 @@ def server(crafted_settings: Settings) -> Iterator[RunningServer]:
     """One server for all tests that leave it as it was."""
     with running(crafted_settings) as live:
         yield live
+
+
+@pytest.fixture(scope="session")
+def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the browser saves."""
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Iterator[WebDriver]:
+    """One browser for all tests."""
+    if (missing := missing_browser()) is not None:
+        pytest.skip(missing)
+    with chromium(tmp_path_factory.mktemp("profile"), downloads) as driver:
+        yield driver

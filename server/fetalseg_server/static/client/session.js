@@ -217,7 +217,10 @@ export class StreamSession {
         this.#skipped(message);
         break;
       case "error":
-        if (!message.fatal) this.#events.onNotice(asSentence(message.message || message.code));
+        // A session that could not be taken up again was told by onReady; a fatal error becomes the status' words.
+        if (!message.fatal && message.code !== "unknown_session") {
+          this.#events.onNotice(asSentence(message.message || message.code));
+        }
         break;
       case "notice":
         this.#events.onNotice(asSentence(message.message || message.code.replaceAll("_", " ")));

@@ -1,6 +1,7 @@
 // @ts-check
 /** The viewer: joins source, session, screen and controls. */
 import { StreamSession } from "../client/session.js";
+import { VIEW_TITLES } from "./anatomy.js";
 import { Badges } from "./badges.js";
 import { ConnectionPanel } from "./connection_panel.js";
 import { describe } from "./describe.js";
@@ -14,7 +15,6 @@ import { LivePicture } from "./live_picture.js";
 import { saveScreenshot } from "./screenshot.js";
 import { Screen } from "./screen.js";
 import { SourcePicker } from "./source_picker.js";
-import { VIEW_TITLES } from "./anatomy.js";
 
 const LEAST_SCORE = 0.15; // asked of the server; the slider then works without asking again
 const TICK_MS = 250;
@@ -37,6 +37,7 @@ const session = new StreamSession(
   {
     onStatus: (status) => connection.update(status),
     onReady(ready, resumed) {
+      hush();
       legend.list(ready.model.structures);
       live.connected();
       examination.connected(ready, resumed);

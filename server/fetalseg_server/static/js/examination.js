@@ -132,7 +132,7 @@ export class Examination {
     byId("seen", HTMLProgressElement).value = structures;
     byId("seen", HTMLProgressElement).max = STRUCTURES.length;
     const all = Object.keys(VIEW_TITLES).length;
-    setText(anyById("seen-words"), `${structures} of ${STRUCTURES.length} structures seen, ${views} of ${all} views complete`);
+    setText(anyById("seen-words"), `${structures} of ${STRUCTURES.length} structures, ${views} of ${all} views complete`);
     this.#onChange();
   }
 }

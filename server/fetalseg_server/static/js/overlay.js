@@ -19,6 +19,7 @@ import { cssColor } from "./anatomy.js";
 const FILL_SHARE = 0.22; // fill opacity for a full overlay: the speckle beneath stays readable
 const TAG_GAP = 5; // CSS px
 const TAG_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif";
+const BOX_DASHES = [7, 5]; // px
 const TAG_SHARE = 1 / 72; // letters grow with the frame, for a screen that is read from two steps away
 const [LEAST_TAG, MOST_TAG] = [11, 18]; // px
 const SMALL_SHARE = 0.06; // of the frame: tags keep off the boxes of structures up to this size
@@ -77,8 +78,38 @@ export function drawInstances(context, instances, area, scale, look) {
  * @param {Look} look
  */
 function drawContour(context, instance, area, scale, look) {
+  const path = outline(instance, area, scale);
+  const structure = look.structureNamed(instance.structure);
+  context.globalAlpha = look.opacity;
+  context.fillStyle = cssColor(structure, FILL_SHARE);
+  if (instance.polygon) context.fill(path);
+  else context.setLineDash(BOX_DASHES); // a box alone must not be taken for a contour
+  context.lineJoin = "round";
+  context.strokeStyle = "rgba(0, 0, 0, 0.55)"; // keeps a bright line readable on bright bone
+  context.lineWidth = 4;
+  context.stroke(path);
+  context.strokeStyle = cssColor(structure);
+  context.lineWidth = 2;
+  context.stroke(path);
+  context.setLineDash([]);
+  context.globalAlpha = 1;
+}
+
+/**
+ * The rings of an instance; its box where it has none, as under load (see the quality ladder).
+ *
+ * @param {Instance} instance
+ * @param {Rectangle} area of the frame on the canvas
+ * @param {number} scale
+ */
+function outline(instance, area, scale) {
   const path = new Path2D();
-  for (const ring of instance.polygon ?? []) {
+  if (!instance.polygon) {
+    const box = boxOnCanvas(instance, area, scale);
+    path.rect(box.x, box.y, box.width, box.height);
+    return path;
+  }
+  for (const ring of instance.polygon) {
     for (let i = 0; i < ring.length; i += 2) {
       const x = area.x + ring[i] * scale;
       const y = area.y + ring[i + 1] * scale;
@@ -87,18 +118,7 @@ function drawContour(context, instance, area, scale, look) {
     }
     path.closePath();
   }
-  const structure = look.structureNamed(instance.structure);
-  context.globalAlpha = look.opacity;
-  context.fillStyle = cssColor(structure, FILL_SHARE);
-  context.fill(path);
-  context.lineJoin = "round";
-  context.strokeStyle = "rgba(0, 0, 0, 0.55)"; // keeps a bright line readable on bright bone
-  context.lineWidth = 4;
-  context.stroke(path);
-  context.strokeStyle = cssColor(structure);
-  context.lineWidth = 2;
-  context.stroke(path);
-  context.globalAlpha = 1;
+  return path;
 }
 
 /**

@@ -14,8 +14,7 @@ const FORGET_AFTER_MS = 60000; // a tab has read the report long before
  */
 export async function fetchReport(session, token) {
   const url = new URL(`v1/sessions/${encodeURIComponent(session)}/summary`, document.baseURI);
-  /** @type {Record<string, string>} */
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  const headers = { Accept: "text/html", ...(token ? { Authorization: `Bearer ${token}` } : {}) };
   const response = await fetch(url, { headers, cache: "no-store" }).catch(() => null);
   if (!response) throw new Error("The report can't be fetched: the server can't be reached.");
   if (!response.ok) {
