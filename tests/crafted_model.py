@@ -51,6 +51,7 @@ def write_crafted_model(
     candidates: Candidates | None = None,
     facts: str | None = None,
     flaw: Flaw | None = None,
+    flaw_above: float = 128,
     output_names: tuple[str, ...] = Candidates._fields,
 ) -> Path:
     """Writes a model that answers every frame with the same candidates.
@@ -59,7 +60,8 @@ def write_crafted_model(
         path: the file to write.
         candidates: a batch of one; None: `crafted_candidates`.
         facts: the metadata; None: those of `crafted_facts`.
-        flaw: what appears in the scores of frames that are brighter than 128 in the mean.
+        flaw: what appears in the scores of bright frames.
+        flaw_above: the mean of a frame from which on it is bright.
         output_names: of the four outputs.
     """
     values = candidates or crafted_candidates()
@@ -74,7 +76,7 @@ def write_crafted_model(
         helper.make_node("Reshape", ["undefined" if flaw == "nan" else "blown", "column"], ["flaw"]),
     ]
     constants = {"pixel_axes": np.array([1, 2, 3]), "column": np.array([-1, 1, 1])}
-    constants |= {"ten": np.float32(10), "limit": np.float32(1280), "sign": np.ones((1, 1, 17), np.float32)}
+    constants |= {"ten": np.float32(10), "limit": np.float32(10 * flaw_above), "sign": np.ones((1, 1, 17), np.float32)}
     if flaw == "minus inf and inf":
         constants["sign"][0, 0, 0] = -1
     outputs = []

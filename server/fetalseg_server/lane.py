@@ -56,6 +56,16 @@ class Lane:
         return self.promised_fps / max(self.capacity_fps, 1e-9)
 
     @property
+    def frame_s(self) -> float:
+        """What a frame costs at full quality, in seconds; 0 before that is known."""
+        return (self.load.cost.ms(time.monotonic()) or 0.0) / 1000
+
+    @property
+    def busy_share(self) -> float:
+        """Share of the last second in which the worker had work."""
+        return self.load.busy(time.monotonic())
+
+    @property
     def busy(self) -> int:
         """Frames that wait for the worker or are in it."""
         return len(self.scheduler) + self.worker.in_flight

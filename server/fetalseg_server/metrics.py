@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
+from prometheus_client.registry import Collector
 
 __all__ = ["Metrics", "watch_event_loop"]
 
@@ -25,6 +26,7 @@ class Metrics:
         lag: by how many seconds the event loop is late.
         engine_restarts: times that the engine's process was started again.
         engine: which model runs on what.
+        batches: frames that shared a result's inference.
     """
 
     def __init__(self) -> None:
@@ -55,9 +57,17 @@ class Metrics:
             "fetalseg_ready", "1 while a model is warm and the server isn't draining", registry=self._registry
         )
         self.engine = Info("fetalseg_engine", "which model runs on what", registry=self._registry)
+        self.batches = Histogram(
+            "fetalseg_batch_frames", "frames that shared an inference", buckets=(1, 2, 4, 8), registry=self._registry
+        )
 
-    def observe_result(self, timing_ms: Mapping[str, float]) -> None:
-        """Notes a result and how long its stages took."""
+    def add(self, collector: Collector) -> None:
+        """Lets something else tell its metrics beside these."""
+        self._registry.register(collector)
+
+    def observe_result(self, timing_ms: Mapping[str, float], batch: int) -> None:
+        """Notes a result, how long its stages took, and how many frames shared its inference."""
+        self.batches.observe(batch)
         self.frames.labels("result").inc()
         for stage, duration in timing_ms.items():
             self.stages.labels(stage).observe(duration / 1000)

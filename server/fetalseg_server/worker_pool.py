@@ -80,7 +80,7 @@ class WorkerPool:
     @property
     def capacity_fps(self) -> float:
         """Frames a second that may be promised, together."""
-        return sum(lane.capacity_fps for lane in self.lanes if lane.worker.ready)
+        return sum(lane.capacity_fps for lane in self._living)
 
     @property
     def promised_fps(self) -> float:

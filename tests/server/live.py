@@ -51,16 +51,16 @@ class RunningServer:
     def url(self) -> str:
         return f"ws://{self.host}/v1/stream"
 
-    def worker(self) -> psutil.Process:
-        """The engine's process."""
+    def worker(self, number: int = 0) -> psutil.Process:
+        """An engine's process."""
         workers = [p for p in psutil.Process().children() if "fetalseg_server.worker" in p.cmdline()]
-        pid = self.server.service.pool.lanes[0].worker.pid
+        pid = self.server.service.pool.lanes[number].worker.pid
         return next(p for p in workers if p.pid == pid)
 
     @contextmanager
-    def engine_paused(self) -> Iterator[None]:
+    def engine_paused(self, number: int = 0) -> Iterator[None]:
         """Frames are received and wait, none is worked on."""
-        worker = self.worker()
+        worker = self.worker(number)
         worker.suspend()
         try:
             yield
