@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response, WebSocket
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
+from fetalseg.examination_report import CONTENT_SECURITY_POLICY
 from fetalseg_server.messages import result_message
 from fetalseg_server.model_files import known_models
 from fetalseg_server.options import SessionOptions, parse_changes
@@ -21,6 +22,7 @@ from fetalseg_server.service import Service
 from fetalseg_server.settings import Settings
 from fetalseg_server.single_image import SingleImage
 from fetalseg_server.stream import serve_stream
+from fetalseg_server.summary import summary_values
 
 __all__ = ["STATIC", "create_app"]
 
@@ -86,6 +88,10 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     async def models() -> dict[str, Any]:
         return {"models": await asyncio.to_thread(known_models, service.model_path)}
 
+    @app.get("/v1/sessions/{session}/summary")
+    async def summary(session: str, request: Request) -> Response:
+        return await _summary(session, request, service)
+
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
         return {"status": "alive"}
@@ -113,7 +119,8 @@ async def _segment(request: Request, service: Service) -> Response:
     body = await _limited_body(request, service.settings.max_frame_bytes)
     if not service.ready:
         raise _RefusalError(503, "draining" if service.draining else "engine_error", "the server isn't ready")
-    image = SingleImage(body, codec, options, overlay=overlay)
+    header = FrameHeader(codec, sequence=0)
+    image = SingleImage(body, header, options, output="overlay" if overlay else "message")
     answer = await service.segment(image)
     service.metrics.frames.labels(answer.outcome).inc()
     if answer.outcome != "result":
@@ -121,7 +128,7 @@ async def _segment(request: Request, service: Service) -> Response:
     if overlay:
         return Response(answer.data, media_type="image/png")
     text = result_message(
-        FrameHeader(codec, sequence=0),
+        header,
         answer.text.decode(),
         received_us=image.received_ns // 1000,
         sent_us=image.age_ns() // 1000 + image.received_ns // 1000,
@@ -129,6 +136,25 @@ async def _segment(request: Request, service: Service) -> Response:
         dropped_before=0,
     )
     return Response(text, media_type="application/json")
+
+
+async def _summary(session: str, request: Request, service: Service) -> Response:
+    """What a session's examination has seen, as JSON or as a page."""
+    record = service.records.find(session, request.state.client)
+    if record is None:
+        raise _RefusalError(404, "unknown_session", "no such session, or not any more")
+    if record.examination is None:
+        raise _RefusalError(404, "no_examination", "this session keeps no check list")
+    # Frames of a patient: no browser may leave them on a disk.
+    headers = {"Cache-Control": "no-store"}
+    if "text/html" not in request.headers.get("accept", ""):
+        return JSONResponse(summary_values(record, record.examination, service.engine), headers=headers)
+    page = await service.reports.page(record, record.examination, service.engine)
+    if page is None:
+        raise _RefusalError(503, "overloaded", "too many reports are being made at a time")
+    headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    headers["Content-Disposition"] = f'inline; filename="examination-{record.id[:8]}.html"'
+    return HTMLResponse(page, headers=headers)
 
 
 def _image_options(request: Request) -> SessionOptions:

@@ -12,9 +12,10 @@ import numpy.typing as npt
 from fetalseg.instances import Instances
 from fetalseg_server.options import MaskWord
 
-__all__ = ["encode_png", "result_body"]
+__all__ = ["encode_jpeg", "encode_png", "result_body"]
 
 # Level 1 with run-length matching: label maps are long runs, and a frame has 40 ms for everything.
+_JPEG_GOOD = [cv2.IMWRITE_JPEG_QUALITY, 90]
 _PNG_FAST = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
 
 
@@ -73,4 +74,11 @@ def encode_png(pixels: npt.NDArray[np.uint8]) -> bytes:
         pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), np.uint8)
     done, data = cv2.imencode(".png", pixels, _PNG_FAST)
     assert done, "OpenCV refused to write a PNG"
+    return data.tobytes()
+
+
+def encode_jpeg(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """A JPEG of 8-bit RGB [H, W, 3], good enough for thin contours on speckle."""
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), _JPEG_GOOD)
+    assert done, "OpenCV refused to write a JPEG"
     return data.tobytes()

@@ -27,10 +27,13 @@ __all__ = [
     "Forget",
     "Job",
     "MessageReader",
+    "Output",
     "Packet",
     "pack",
     "read_order",
 ]
+
+Output = Literal["message", "overlay", "overlay_jpeg", "probe"]
 
 _LENGTHS = struct.Struct("<III")
 _MAX_PART = 256 * 1024 * 1024  # a worker that says more is broken
@@ -164,8 +167,8 @@ class Job:
         masks: how masks are coded.
         min_score: 0..1; None the model's default.
         nms: kind; None the model's default.
-        output: "message" for a client's text, "overlay" for a PNG with the structures drawn, "probe" for the best few
-            structures whatever their scores are.
+        output: "message" for a client's text, "overlay" for a PNG with the structures drawn, "overlay_jpeg" for the
+            same in a tenth of the bytes, "probe" for the best few structures whatever their scores are.
         session: id of the session, "" for an image that belongs to none.
         track: give instances identities and steady them.
         examination: tell what the check list needs, see `Answer.findings`.
@@ -188,7 +191,7 @@ class Job:
     masks: MaskWord
     min_score: float | None
     nms: NmsKind | None
-    output: Literal["message", "overlay", "probe"] = "message"
+    output: Output = "message"
     session: str = ""
     track: bool = False
     examination: bool = False
@@ -259,7 +262,7 @@ class Answer:
         height: px.
         timing_ms: by stage, all but `total`.
         text: the middle of a result message.
-        data: a PNG: label map or overlay.
+        data: a PNG or JPEG: label map or overlay.
         view: (name, score) of the view that the frame shows, or None.
         findings: one for each instance, where the job belongs to an examination.
         last_track_id: highest identity that the session's instances have had so far.

@@ -127,7 +127,10 @@ class Gate:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *SECURE_HEADERS]
+                given = message.get("headers", [])
+                # A page with rules of its own (a report) keeps them: a browser obeys both policies where there are two.
+                names = {name for name, _ in given}
+                message["headers"] = [*given, *(header for header in SECURE_HEADERS if header[0] not in names)]
             await send(message)
 
         refusal = self._refusal(scope)

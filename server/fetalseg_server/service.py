@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fetalseg.engines import ENGINES
 from fetalseg.model_file import find_model
+from fetalseg_server.examination import KeptFrame
 from fetalseg_server.jobs import Answer, EngineReady
 from fetalseg_server.messages import ModelDescription
 from fetalseg_server.metrics import Metrics, watch_event_loop
@@ -19,8 +20,10 @@ from fetalseg_server.rate_limit import ClientRates
 from fetalseg_server.seat import Seat
 from fetalseg_server.security import Access, Client, TokenTable, refusal_of_bind
 from fetalseg_server.session import Session
+from fetalseg_server.session_record import SessionRecord, SessionRecords
 from fetalseg_server.settings import Settings
 from fetalseg_server.single_image import SingleImage
+from fetalseg_server.summary import Reports
 from fetalseg_server.worker_pool import WorkerPool
 
 __all__ = ["FEATURES", "Service"]
@@ -30,7 +33,7 @@ log = logging.getLogger(__name__)
 _LAST_WRITES_S = 1.0  # for close frames, once answers are given up
 
 # What `ready` promises beyond the bare stream.
-FEATURES = ("configure", "deadline", "labelmap", "polygon", "rle", "segment", "view")
+FEATURES = ("configure", "deadline", "examination", "labelmap", "polygon", "resume", "rle", "segment", "view")
 
 
 class Service:
@@ -42,7 +45,9 @@ class Service:
     Attributes:
         pool: the workers.
         model: that new sessions are told of.
-        sessions: those past their `hello`.
+        sessions: connections past their `hello`.
+        records: what of sessions outlives their connections.
+        reports: pages about examinations.
         draining: the server is shutting down.
         failure: the engine could not be started at all; None otherwise.
 
@@ -64,6 +69,13 @@ class Service:
         self.metrics = Metrics()
         self.rates = ClientRates()
         self.sessions: set[Session] = set()
+        self.records = SessionRecords(
+            resume_s=settings.resume_s,
+            summary_s=settings.summary_s,
+            max_kept=settings.kept_sessions,
+            forget=SessionRecord.forget,
+        )
+        self.reports = Reports(self.draw, max_waiting=settings.http_waiting)
         self.draining = False
         self.failure: Exception | None = None
         self.started: asyncio.Event = asyncio.Event()
@@ -82,6 +94,12 @@ class Service:
         return (*FEATURES, "ladder") if self.settings.ladder else FEATURES
 
     @property
+    def engine(self) -> str:
+        """In words; to be read once the engine has started."""
+        assert self.pool.info is not None
+        return self.pool.info.engine
+
+    @property
     def defaults(self) -> SessionOptions:
         """What sessions get that ask for nothing; to be read once the engine has started."""
         assert self.pool.info is not None
@@ -96,6 +114,7 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.records.close()
         await self.pool.stop()
 
     async def engine_info(self) -> EngineReady | None:
@@ -103,14 +122,26 @@ class Service:
         await self.started.wait()
         return self.pool.info
 
-    def seat_for(self, client: Client) -> Seat:
-        """A place for a new session.
+    def new_record(self, client: Client) -> SessionRecord:
+        """A session that begins now; to be called once the engine has started."""
+        return SessionRecord(
+            client=client,
+            asked=SessionOptions(),
+            defaults=self.defaults,
+            model=self.model,
+            examination_bytes=self.settings.examination_bytes,
+        )
+
+    def seat_for(self, client: Client, record: SessionRecord | None = None) -> Seat:
+        """A place for a session; for one that goes on, at the worker that knows it, if there is still room.
 
         Raises:
             NoCapacityError: the workers are busy enough with those that are here.
         """
         promised = self.settings.session_fps * client.weight
-        return self.pool.admit(promised if client.max_fps is None else min(promised, client.max_fps), client.weight)
+        fps = promised if client.max_fps is None else min(promised, client.max_fps)
+        known_at = None if record is None or record.seat is None else record.seat.lane
+        return self.pool.admit(fps, client.weight, known_at=known_at)
 
     async def reload(self) -> ModelDescription:
         """Loads the model again, from the file that its name or path stands for now; sessions stay.
@@ -122,8 +153,8 @@ class Service:
         info = await self.pool.reload(str(path))
         self.model_path, self.model = path, info.model
         self._tell_engine(info)
-        for session in self.sessions:
-            session.adopt(self.defaults)
+        for record in self.records:
+            record.adopt(info.model, self.defaults)
         log.info("the model is now %s %s (%s)", info.model.name, info.model.version, info.model.sha256)
         return info.model
 
@@ -151,13 +182,20 @@ class Service:
             return Answer(0, "overloaded", f"{self._images_waiting} images are waiting already")
         self._images_waiting += 1
         try:
-            lane = self.pool.offer(work)
-            try:
-                return await work.answer
-            finally:
-                lane.scheduler.withdraw(work)
+            return await self._work_on(work)
         finally:
             self._images_waiting -= 1
+
+    async def draw(self, frame: KeptFrame) -> Answer:
+        """Has a worker draw what it finds over a frame of an examination; the data of a result is a JPEG."""
+        return await self._work_on(SingleImage(frame.payload, frame.header, frame.to_draw, output="overlay_jpeg"))
+
+    async def _work_on(self, image: SingleImage) -> Answer:
+        lane = self.pool.offer(image)
+        try:
+            return await image.answer
+        finally:
+            lane.scheduler.withdraw(image)
 
     async def _until_no_sessions(self, give_up: float) -> None:
         while self.sessions and time.monotonic() < give_up:

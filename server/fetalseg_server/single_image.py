@@ -5,38 +5,40 @@ from __future__ import annotations
 import asyncio
 import time
 
-from fetalseg_server.jobs import Answer, Job
+from fetalseg_server.jobs import Answer, Job, Output
 from fetalseg_server.options import SessionOptions
-from fetalseg_server.protocol import Codec
+from fetalseg_server.protocol import FrameHeader
 from fetalseg_server.scheduler import Work
 
 __all__ = ["SingleImage"]
 
 
 class SingleImage:
-    """An image of `/v1/segment` on its way through the stages.
+    """An image of `/v1/segment`, or of a report, on its way through the stages.
 
     All of them share one place among the sessions, and a small one: nobody holds a probe while waiting for them.
 
     Args:
         payload: the coded image.
-        codec: JPEG or PNG.
+        header: its codec and size.
         options: as in a session.
-        overlay: answer with a PNG with the structures drawn.
+        output: as `Job.output`.
     """
 
     flow = "single images"
     weight = 0.1
 
-    def __init__(self, payload: bytes, codec: Codec, options: SessionOptions, *, overlay: bool) -> None:
+    def __init__(
+        self, payload: bytes | memoryview, header: FrameHeader, options: SessionOptions, *, output: Output
+    ) -> None:
         self.received_ns = time.monotonic_ns()
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         deadline_ns = None if options.deadline_ms is None else self.received_ns + round(options.deadline_ms * 1e6)
         job = Job(
             id=0,
-            codec=codec,
-            width=0,
-            height=0,
+            codec=header.codec,
+            width=header.width,
+            height=header.height,
             offset=0,
             length=len(payload),
             received_ns=self.received_ns,
@@ -44,7 +46,7 @@ class SingleImage:
             masks=options.masks,
             min_score=options.min_score,
             nms=options.nms,
-            output="overlay" if overlay else "message",
+            output=output,
         )
         self._work: Work | None = Work(job, memoryview(payload), self._settle)
 

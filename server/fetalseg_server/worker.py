@@ -32,7 +32,7 @@ from fetalseg.preprocess import FrameGeometry
 from fetalseg.render import draw
 from fetalseg_server.batching import take_batch
 from fetalseg_server.decoding import decode_payload
-from fetalseg_server.encoding import encode_png, result_body
+from fetalseg_server.encoding import encode_jpeg, encode_png, result_body
 from fetalseg_server.jobs import (
     Answer,
     EngineFailed,
@@ -218,6 +218,8 @@ class Worker:
         text, data = "", b""
         if job.output == "overlay":
             data = encode_png(draw(work.pixels, live.instances))
+        elif job.output == "overlay_jpeg":
+            data = encode_jpeg(draw(work.pixels, live.instances))
         else:
             text = result_body(live.instances, job.masks, live.view)
             if job.masks == "labelmap":
