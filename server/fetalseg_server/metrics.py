@@ -65,7 +65,7 @@ class Metrics:
         """Lets something else tell its metrics beside these."""
         self._registry.register(collector)
 
-    def observe_result(self, timing_ms: Mapping[str, float], batch: int) -> None:
+    def observe_result(self, timing_ms: Mapping[str, float], batch: int = 1) -> None:
         """Notes a result, how long its stages took, and how many frames shared its inference."""
         self.batches.observe(batch)
         self.frames.labels("result").inc()
