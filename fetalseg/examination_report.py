@@ -18,7 +18,7 @@ from typing import NamedTuple
 from fetalseg.anatomy import STRUCTURES, VIEWS, Structure, View, structure
 from fetalseg.examination import CheckList, FrameId, Status, StructureEntry, ViewEntry
 
-__all__ = ["CONTENT_SECURITY_POLICY", "Picture", "ReportFacts", "render_report"]
+__all__ = ["CONTENT_SECURITY_POLICY", "Picture", "ReportFacts", "UsedModel", "render_report"]
 
 
 class Picture(NamedTuple):
@@ -35,6 +35,20 @@ class Picture(NamedTuple):
     height: int
 
 
+class UsedModel(NamedTuple):
+    """A model that results came from.
+
+    Attributes:
+        name: "fetalseg-s".
+        version: of its weights.
+        sha256: of the model file, hexadecimal.
+    """
+
+    name: str
+    version: str
+    sha256: str
+
+
 @dataclass(frozen=True)
 class ReportFacts:
     """What a report says beside the check list.
@@ -47,10 +61,8 @@ class ReportFacts:
         finished: the session has ended.
         results: frames that were worked on.
         skipped: frames that were not.
-        model: name of the model.
-        version: of its weights.
-        sha256: of the model file, hexadecimal.
-        engine: what it ran on, in words.
+        models: that results came from, in order; more than one where the model was replaced meanwhile.
+        engine: what the last of them runs on, in words.
     """
 
     session: str
@@ -60,9 +72,7 @@ class ReportFacts:
     finished: bool
     results: int
     skipped: int
-    model: str
-    version: str
-    sha256: str
+    models: tuple[UsedModel, ...]
     engine: str
 
 
@@ -168,10 +178,13 @@ def _opening(facts: ReportFacts, check_list: CheckList) -> str:
         "Started": facts.started.strftime("%Y-%m-%d %H:%M:%S %Z"),
         "Length": _clock(facts.duration_s) + state,
         "Frames": f"{facts.results} worked on, {facts.skipped} skipped",
-        "Model": f"{facts.model} {facts.version} on {facts.engine}",
-        "Model file": f"SHA-256 {facts.sha256}",
+        "Engine": facts.engine,
     }
-    table = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in rows.items())
+    lines = [
+        *rows.items(),
+        *(("Model", f"{name} {version}, SHA-256 {sha256}") for name, version, sha256 in facts.models),
+    ]
+    table = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in lines)
     cards = "".join(
         f'<li><a class="{entry.status}" href="#{name}"><b>{name.capitalize()}</b>{_status(entry)}</a></li>'
         for name, entry in check_list.views.items()

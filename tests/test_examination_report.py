@@ -12,7 +12,7 @@ import pytest
 
 from fetalseg.anatomy import STRUCTURES, VIEWS, structure
 from fetalseg.examination import CheckList, FrameId
-from fetalseg.examination_report import CONTENT_SECURITY_POLICY, Picture, ReportFacts, render_report
+from fetalseg.examination_report import CONTENT_SECURITY_POLICY, Picture, ReportFacts, UsedModel, render_report
 
 FACTS = ReportFacts(
     session="0123456789abcdef0123456789abcdef",
@@ -22,9 +22,7 @@ FACTS = ReportFacts(
     finished=True,
     results=18_000,
     skipped=58,
-    model="fetalseg-s",
-    version="1.2.0",
-    sha256="ab" * 32,
+    models=(UsedModel("fetalseg-s", "1.2.0", "ab" * 32), UsedModel("fetalseg-s", "1.3.0", "cd" * 32)),
     engine="openvino bf16 (CPU, 2 threads)",
 )
 FIRST, SECOND = FrameId(25, 2_000_000), FrameId(1903, 77_200_000)
@@ -91,8 +89,8 @@ def test_it_says_what_was_examined_with_what(page: Page) -> None:
         FACTS.session,
     ):
         assert words in page.text
-    assert "fetalseg-s 1.2.0 on openvino bf16 (CPU, 2 threads)" in page.text
-    assert "SHA-256 " + "ab" * 32 in page.text
+    assert "Engine openvino bf16 (CPU, 2 threads)" in page.text
+    assert f"Model fetalseg-s 1.2.0, SHA-256 {'ab' * 32} Model fetalseg-s 1.3.0, SHA-256 {'cd' * 32}" in page.text
     assert "18000 worked on, 58 skipped" in page.text
     assert "For research use only." in page.text
 
@@ -163,7 +161,7 @@ def test_the_policy_allows_this_style_alone_and_travels_in_the_page(page: Page) 
 
 def test_names_are_text_and_never_markup() -> None:
     hostile = ReportFacts(
-        **{**FACTS.__dict__, "model": "<script>alert(1)</script>", "engine": '"><img src=x onerror=y>'}
+        **{**FACTS.__dict__, "session": "<script>alert(1)</script>", "engine": '"><img src=x onerror=y>'}
     )
     page = Page(render_report(hostile, check_list(), {}))
     assert page.all("script") == page.all("img") == []

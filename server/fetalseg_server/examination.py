@@ -28,6 +28,11 @@ class KeptFrame:
     payload: memoryview
     options: SessionOptions
 
+    @property
+    def to_draw(self) -> SessionOptions:
+        """The options with which it is drawn: the same findings, with their masks, however long it takes."""
+        return self.options.changed({"masks": "polygon", "deadline_ms": None})
+
 
 class Examination:
     """What a session with `examination: true` collects.

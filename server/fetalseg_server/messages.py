@@ -158,6 +158,7 @@ def result_message(
     timing_ms: Mapping[str, float],
     dropped_before: int,
     rung: int = 0,
+    examination: str | None = None,
 ) -> str:
     """The answer to a frame with its structures.
 
@@ -170,10 +171,12 @@ def result_message(
         timing_ms: by stage; every key of `TIMING_KEYS` appears, absent ones as 0.
         dropped_before: frames skipped since the result before.
         rung: of the quality ladder, 0 the best.
+        examination: what changed in the check list, as JSON; None where nothing did.
     """
     timing = ",".join(f'"{key}":{timing_ms.get(key, 0.0):.3f}' for key in TIMING_KEYS)
+    news = "" if examination is None else f',"examination":{examination}'
     return (
         f'{{"type":"result","sequence":{header.sequence},"capture_time_us":{header.capture_time_us},'
         f'"received_us":{received_us},"sent_us":{sent_us},{body},'
-        f'"timing_ms":{{{timing}}},"rung":{rung},"dropped_before":{dropped_before}}}'
+        f'"timing_ms":{{{timing}}},"rung":{rung},"dropped_before":{dropped_before}{news}}}'
     )

@@ -115,7 +115,13 @@ class OwedFrame:
         return skipped_message(self.header, answer.outcome, answer.detail, received_us=received_us, sent_us=sent_us)
 
     def result(
-        self, answer: Answer, now_ns: int, *, timing_ms: dict[str, float], dropped_before: int
+        self,
+        answer: Answer,
+        now_ns: int,
+        *,
+        timing_ms: dict[str, float],
+        dropped_before: int,
+        examination: str | None = None,
     ) -> list[str | bytes]:
         """The messages of a frame with a result: the text, and the label map where one was asked for."""
         text = result_message(
@@ -126,6 +132,7 @@ class OwedFrame:
             timing_ms=timing_ms,
             dropped_before=dropped_before,
             rung=self.rung,
+            examination=examination,
         )
         return [text, self._label_map(answer)] if self.options.masks == "labelmap" else [text]
 

@@ -8,22 +8,13 @@ answer at the moment it can be written.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections import Counter, deque
 from typing import Protocol
 
-from fetalseg_server.continuity import Continuity
 from fetalseg_server.jobs import Answer
-from fetalseg_server.messages import (
-    ModelDescription,
-    configured_message,
-    error_message,
-    notice_message,
-    pong_message,
-)
+from fetalseg_server.messages import configured_message, error_message, notice_message, pong_message
 from fetalseg_server.metrics import Metrics
-from fetalseg_server.options import SessionOptions
 from fetalseg_server.owed import OwedFrame, OwedText
 from fetalseg_server.protocol import (
     Bye,
@@ -41,9 +32,10 @@ from fetalseg_server.rate_limit import ClientRates
 from fetalseg_server.scheduler import Work
 from fetalseg_server.seat import Seat
 from fetalseg_server.security import Client
+from fetalseg_server.session_record import SessionRecord
 from fetalseg_server.settings import Settings
 
-__all__ = ["MAX_ANSWERS_WAITING", "Peer", "Session", "not_yet"]
+__all__ = ["MAX_ANSWERS_WAITING", "Peer", "Session"]
 
 MAX_ANSWERS_WAITING = 64
 # Seconds of frames at the allowed rate that a session may be ahead of it: a burst, then a client out of control.
@@ -64,28 +56,16 @@ class Peer(Protocol):
         """Starts the closing handshake; never waits for a slow reader."""
 
 
-def not_yet(options: SessionOptions, resume: str | None = None) -> list[Refused]:
-    """What a client asks for and this version doesn't do; harmless, and said."""
-    wishes = {
-        "resume": (resume is not None, "sessions are not kept; this is a new one"),
-        "examination": (options.examination, "check lists are not kept; results come without them"),
-        "fetuses": (options.fetuses != 1, f"one fetus is told apart, not {options.fetuses}"),
-    }
-    return [Refused("not_yet", f"{name}: {text}") for name, (asked, text) in wishes.items() if asked]
-
-
 class Session:
-    """From the answer to `hello` to the end of the connection.
+    """A session while it has a connection: from the answer to `hello` to the end.
 
     Args:
         peer: the other side.
         connection: its protocol state, past `hello`.
-        options: what `hello` asked for.
-        defaults: every option filled in, for where a client says nothing.
+        record: what was there before the connection and outlives it; the session's options are in it.
         client: whose token opened it.
         rates: what its client may send in all its sessions together.
         seat: at the worker that takes its frames.
-        model: as `ready` tells it.
         settings: limits and times.
         metrics: where outcomes are counted.
     """
@@ -94,24 +74,19 @@ class Session:
         self,
         peer: Peer,
         connection: Connection,
-        options: SessionOptions,
-        defaults: SessionOptions,
+        record: SessionRecord,
         *,
         client: Client,
         rates: ClientRates,
         seat: Seat,
-        model: ModelDescription,
         settings: Settings,
         metrics: Metrics,
     ) -> None:
-        self.id = secrets.token_hex(16)
-        self.continuity = Continuity(self.id)
+        self.record = record
         self.client = client
         self.outcomes: Counter[str] = Counter()  # answered frames, by "result" or the reason of a skip
         self.seat = seat
-        self._asked = options
-        self._defaults = defaults
-        self._model = model
+        self._model = record.model  # as the client knows it
         self._peer = peer
         self._connection = connection
         self._rates = rates
@@ -130,9 +105,14 @@ class Session:
         self._counted_ns = time.monotonic_ns()
 
     @property
-    def options(self) -> SessionOptions:
-        """What it asked for, and the model's defaults for the rest."""
-        return self._asked.filled(self._defaults)
+    def id(self) -> str:
+        """128 random bits, hexadecimal."""
+        return self.record.id
+
+    @property
+    def said_bye(self) -> bool:
+        """Whether its client has ended the session."""
+        return self._closing is not None and self._closing[0] is CloseCode.BYE
 
     @property
     def flow(self) -> Session:
@@ -143,11 +123,6 @@ class Session:
     def weight(self) -> float:
         """Of that share."""
         return self.client.weight
-
-    def adopt(self, defaults: SessionOptions) -> None:
-        """Another model was loaded: the next frames follow its defaults where the client asked for nothing else."""
-        self._defaults = defaults
-        self._asked = self._asked.changed({"model": defaults.model})
 
     async def run(self) -> CloseCode | None:
         """Serves the connection until it ends.
@@ -195,6 +170,11 @@ class Session:
         self._owes_until_close = self._owes_until_close and owes
         self._wake.set()
 
+    def give_away(self) -> None:
+        """The session goes on over another connection: this one closes, and its worker is free at once."""
+        self._fail(CloseCode.TAKEN_OVER, "taken_over", "the session goes on over another connection")
+        self._stop_waiting()
+
     def take(self) -> Work | None:
         """Gives the waiting frame to the scheduler."""
         owed, self._waiting = self._waiting, None
@@ -211,10 +191,10 @@ class Session:
         try:
             async with asyncio.timeout(idle_s) as limit:
                 while (message := await self._peer.receive()) is not None:
-                    limit.reschedule(loop.time() + idle_s)
-                    self._on_message(message)
                     if self._closing is not None and not self._owes_until_close:
                         return False
+                    limit.reschedule(loop.time() + idle_s)
+                    self._on_message(message)
         except TimeoutError:
             self._fail(CloseCode.IDLE, "idle", f"no message for {idle_s:g} s")
             return False
@@ -258,25 +238,19 @@ class Session:
         return self._ahead
 
     def _configure(self, changes: dict[str, object]) -> str:
-        asked = self._asked.changed(changes)
-        options = asked.filled(self._defaults)
-        problems = not_yet(options)
-        if options.model != self._defaults.model:
-            problems.append(Refused("unknown_model", f"expected model {self._defaults.model!r}, got {options.model!r}"))
-        if problems:
-            return error_message(problems[0].code, problems[0].message, fatal=False)
-        self._asked = asked
-        return configured_message(options)
+        if (refused := self.record.change(changes)) is not None:
+            return error_message(refused.code, refused.message, fatal=False)
+        return configured_message(self.record.options)
 
     def _on_frame(self, frame: FrameReceived, received_ns: int) -> None:
-        options = self.options
+        options = self.record.options
         owed = OwedFrame(
             frame.header,
             options,
             received_ns,
             frame.payload,
-            continuity=self.continuity,
-            scene=self.continuity.follow(frame.header),
+            continuity=self.record.continuity,
+            scene=self.record.continuity.follow(frame.header),
         )
         if (refusal := self._refusal(frame)) is not None:
             owed.settle(Answer(0, *refusal))
@@ -314,8 +288,9 @@ class Session:
         self._wake_writer()
 
     def _settle(self, owed: OwedFrame, answer: Answer) -> None:
-        self.continuity.learn(answer)
+        self.record.continuity.learn(answer)
         if not owed.known:
+            self.record.learn(owed, answer)
             owed.settle(answer)
             self._wake_writer()
 
@@ -378,15 +353,18 @@ class Session:
         now_ns = time.monotonic_ns()
         answer = owed.final(now_ns)
         self.outcomes[answer.outcome] += 1
+        self.record.outcomes[answer.outcome] += 1
         self.seat.note(answer.outcome)
         if answer.outcome != "result":
             self._dropped += 1
             self._metrics.frames.labels(answer.outcome).inc()
             return [owed.skipped(answer, now_ns)]
         timing = {**answer.timing_ms, "total": (now_ns - owed.received_ns) / 1e6}
-        self._metrics.observe_result(timing)
+        self._metrics.observe_result(timing, answer.batch)
         dropped, self._dropped = self._dropped, 0
-        return [*self._news(answer), *owed.result(answer, now_ns, timing_ms=timing, dropped_before=dropped)]
+        news = self.record.news()
+        result = owed.result(answer, now_ns, timing_ms=timing, dropped_before=dropped, examination=news)
+        return [*self._news(answer), *result]
 
     def _news(self, answer: Answer) -> list[str | bytes]:
         """What must be said before a result: that another model than the one before made it."""
@@ -398,11 +376,13 @@ class Session:
 
     def _forget(self) -> None:
         """A closed connection owes nothing."""
-        self.seat.lane.scheduler.withdraw(self)
-        self.seat.lane.scheduler.forget(self.id)
-        self.seat.leave()
-        self._waiting = None
+        self._stop_waiting()
         for owed in self._owed:
             if isinstance(owed, OwedFrame):
                 owed.stop_timer()
         self._owed.clear()
+
+    def _stop_waiting(self) -> None:
+        self.seat.lane.scheduler.withdraw(self)
+        self.seat.leave()
+        self._waiting = None

@@ -11,14 +11,20 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
+from fetalseg.taxonomy import is_standard
 from fetalseg_server.continuity import Continuity
-from fetalseg_server.examination import Examination
+from fetalseg_server.examination import Examination, KeptFrame
+from fetalseg_server.jobs import Answer
+from fetalseg_server.messages import ModelDescription
 from fetalseg_server.options import SessionOptions
+from fetalseg_server.owed import OwedFrame
+from fetalseg_server.protocol import Refused
+from fetalseg_server.seat import Seat
 from fetalseg_server.security import Client
 
 __all__ = ["Holder", "SessionRecord", "SessionRecords"]
@@ -45,9 +51,14 @@ class SessionRecord:
 
     Attributes:
         client: whose token began it.
-        options: in force for the next frame.
+        asked: the options that its client named.
+        defaults: every option filled in, for where the client said nothing.
+        model: as the client was told last.
+        examination_bytes: of best frames, at the most.
         continuity: id, scene and identities.
         examination: check list and best frames, where the session asked for them.
+        models: those that its results came from, in order.
+        seat: at the worker that knows its identities; None before the first connection.
         started: date and time.
         started_us: the same on the monotonic clock.
         ended_us: when the last connection ended; None while there is one.
@@ -57,9 +68,14 @@ class SessionRecord:
     """
 
     client: Client
-    options: SessionOptions
+    asked: SessionOptions
+    defaults: SessionOptions
+    model: ModelDescription
+    examination_bytes: int
     continuity: Continuity = field(default_factory=_new_continuity)
     examination: Examination | None = None
+    models: list[ModelDescription] = field(default_factory=list)
+    seat: Seat | None = None
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     started_us: int = field(default_factory=lambda: time.monotonic_ns() // 1000)
     ended_us: int | None = None
@@ -71,6 +87,64 @@ class SessionRecord:
     def id(self) -> str:
         """128 random bits, hexadecimal."""
         return self.continuity.session
+
+    @property
+    def options(self) -> SessionOptions:
+        """In force for the next frame: what the client asked for, and the model's defaults for the rest."""
+        return self.asked.filled(self.defaults)
+
+    def change(self, changes: dict[str, Any]) -> Refused | None:
+        """Changes options; where one of them can't be followed, none is changed, and the result says why."""
+        asked = self.asked.changed(changes)
+        options = asked.filled(self.defaults)
+        if options.model != self.defaults.model:
+            return Refused("unknown_model", f"expected model {self.defaults.model!r}, got {options.model!r}")
+        if options.fetuses != 1:
+            return Refused("not_yet", f"fetuses: one fetus is told apart, not {options.fetuses}")
+        if changes.get("examination") and not is_standard(self.model.structures):
+            return Refused("unsupported", "examination: the model's structures are not the seventeen of the check list")
+        self.asked = asked
+        if not options.examination:
+            self.examination = None  # with its frames: they are kept only as long as the client wants it
+        elif self.examination is None:
+            self.examination = Examination(self.examination_bytes)
+        return None
+
+    def follow(self, changes: dict[str, Any]) -> list[Refused]:
+        """Changes the options that can be followed; the result says why others can't."""
+        refusals = [self.change({name: value}) for name, value in changes.items()]
+        return [refusal for refusal in refusals if refusal is not None]
+
+    def sit(self, seat: Seat) -> None:
+        """The session's frames go to this place from now on."""
+        if self.seat is not None and self.seat.lane is not seat.lane:
+            self.forget()
+        self.seat = seat
+
+    def forget(self) -> None:
+        """Nobody asks the worker for this session any more."""
+        if self.seat is not None:
+            self.seat.lane.scheduler.forget(self.id)
+
+    def adopt(self, model: ModelDescription, defaults: SessionOptions) -> None:
+        """Another model was loaded: the next frames follow its defaults where the client asked for nothing else."""
+        self.model, self.defaults = model, defaults
+        self.asked = self.asked.changed({"model": defaults.model})
+
+    def learn(self, owed: OwedFrame, answer: Answer) -> None:
+        """Takes note of what a worker says of a frame that is to be answered."""
+        if answer.outcome != "result":
+            return
+        model = answer.model or self.model
+        if model not in self.models:
+            self.models.append(model)
+        if self.examination is not None and owed.options.examination and is_standard(model.structures):
+            assert owed.payload is not None
+            self.examination.note(KeptFrame(owed.header, owed.payload, owed.options), owed.received_ns, answer)
+
+    def news(self) -> str | None:
+        """What a client has to be told of the check list, see `Examination.news`."""
+        return None if self.examination is None else self.examination.news()
 
     @property
     def results(self) -> int:
@@ -97,10 +171,12 @@ class SessionRecords:
         summary_s: for which its summary can be read once its connection has ended.
         max_kept: sessions without a connection; beyond it the oldest of the client with the most of them goes, so that
             a client that connects and breaks off all the time costs no other client's session.
-        forget: called with a session's id once it can't be resumed any more.
+        forget: called with a session once it can't be resumed any more.
     """
 
-    def __init__(self, *, resume_s: float, summary_s: float, max_kept: int, forget: Callable[[str], None]) -> None:
+    def __init__(
+        self, *, resume_s: float, summary_s: float, max_kept: int, forget: Callable[[SessionRecord], None]
+    ) -> None:
         self._resume_s = resume_s
         self._summary_s = summary_s
         self._max_kept = max_kept
@@ -111,12 +187,26 @@ class SessionRecords:
     def __len__(self) -> int:
         return len(self._records)
 
+    def __iter__(self) -> Iterator[SessionRecord]:
+        return iter(tuple(self._records.values()))
+
+    @property
+    def connected(self) -> int:
+        """Sessions with a connection."""
+        return len(self._records) - len(self._kept)
+
+    def connected_of(self, client: Client) -> int:
+        """Those of one client."""
+        return sum(record.holder is not None and record.client.name == client.name for record in self)
+
     def hold(self, record: SessionRecord, holder: Holder) -> None:
         """A session begins, or goes on, over a connection."""
         self._stop_timers(record.id)
         self._records[record.id] = record
         record.holder = holder
         record.ended_us = None
+        if record.examination is not None:
+            record.examination.tell_everything()
 
     def leave(self, record: SessionRecord, holder: Holder) -> None:
         """A connection has ended; nothing happens where the session has gone on over another one."""
@@ -156,7 +246,7 @@ class SessionRecords:
 
     def close(self) -> None:
         """Lets go of everything."""
-        for record in tuple(self._records.values()):
+        for record in self:
             self._drop(record)
 
     def _make_room(self) -> None:
@@ -168,7 +258,7 @@ class SessionRecords:
     def _end(self, record: SessionRecord) -> None:
         if record.resumable:
             record.resumable = False
-            self._forget(record.id)
+            self._forget(record)
 
     def _drop(self, record: SessionRecord) -> None:
         self._end(record)

@@ -11,10 +11,10 @@ import logging
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from fetalseg_server.messages import error_message, ready_message
-from fetalseg_server.protocol import SUBPROTOCOL, CloseCode, Connection, Hello, ProtocolError
+from fetalseg_server.protocol import SUBPROTOCOL, CloseCode, Connection, Hello, ProtocolError, Refused
 from fetalseg_server.security import NotAuthorisedError
 from fetalseg_server.service import Service
-from fetalseg_server.session import Session, not_yet
+from fetalseg_server.session import Session
 from fetalseg_server.worker_pool import NoCapacityError
 
 __all__ = ["serve_stream"]
@@ -75,6 +75,7 @@ async def serve_stream(websocket: WebSocket, service: Service) -> None:
         service.metrics.closed.labels("none" if code is None else str(code.value)).inc()
     finally:
         service.sessions.discard(session)
+        service.records.leave(session.record, session)
         service.metrics.sessions.set(len(service.sessions))
 
 
@@ -115,30 +116,32 @@ async def _admit(peer: _Peer, connection: Connection, hello: Hello, service: Ser
         raise ProtocolError("the engine can't be started", code="engine_error", close_code=CloseCode.OVERLOADED)
     if service.draining:
         raise ProtocolError("the server is shutting down", code="draining", close_code=CloseCode.DRAINING)
-    if len(service.sessions) >= service.settings.max_sessions:
+    record = None if hello.resume is None else service.records.reclaim(hello.resume, client)
+    if service.records.connected >= service.settings.max_sessions:
         raise ProtocolError(
             f"all {service.settings.max_sessions} sessions are taken",
             code="overloaded",
             close_code=CloseCode.OVERLOADED,
         )
     try:
-        seat = service.seat_for(client)
+        seat = service.seat_for(client, record)
     except NoCapacityError as error:
         raise ProtocolError(str(error), code="overloaded", close_code=CloseCode.OVERLOADED) from None
-    missing = not_yet(hello.options, hello.resume)
-    options = hello.options.changed({"examination": False, "fetuses": 1})
+    resumed = record is not None
+    record = record or service.new_record(client)
+    refusals = record.follow(hello.changes)
+    record.sit(seat)
     session = Session(
         peer,
         connection,
-        options,
-        service.defaults,
+        record,
         client=client,
         rates=service.rates,
         seat=seat,
-        model=service.model,
         settings=service.settings,
         metrics=service.metrics,
     )
+    service.records.hold(record, session)
     service.sessions.add(session)
     service.metrics.sessions.set(len(service.sessions))
     session.say(
@@ -151,7 +154,9 @@ async def _admit(peer: _Peer, connection: Connection, hello: Hello, service: Ser
             ladder=service.settings.ladder,
         )
     )
-    for refused in missing:
+    if hello.resume is not None and not resumed:
+        refusals.insert(0, Refused("unknown_session", "resume: no such session, or not any more; this is a new one"))
+    for refused in refusals:
         session.say(error_message(refused.code, refused.message, fatal=False))
     return session
 

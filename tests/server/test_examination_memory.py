@@ -124,3 +124,9 @@ def test_of_a_standing_picture_one_frame_counts() -> None:
         session.frame(("hand", 0.5, 10.0 + 10 * step), flags=FrameFlag.FROZEN)
     assert session.kept == [1]
     assert session.examination.check_list.structures["hand"].appearances.frames == 1
+
+
+def test_a_frame_is_drawn_with_its_masks_and_without_a_deadline() -> None:
+    options = SessionOptions(masks="none", deadline_ms=80, min_score=0.4, nms="greedy")
+    to_draw = KeptFrame(FrameHeader(Codec.JPEG, 1), memoryview(b""), options).to_draw
+    assert to_draw == SessionOptions(masks="polygon", deadline_ms=None, min_score=0.4, nms="greedy")

@@ -7,13 +7,23 @@ from collections.abc import Callable
 
 import pytest
 
-from fetalseg_server.examination import Examination
+from fetalseg.anatomy import structure_names
+from fetalseg_server.messages import ModelDescription
 from fetalseg_server.options import SessionOptions
+from fetalseg_server.protocol import Refused
 from fetalseg_server.session_record import SessionRecord, SessionRecords
 from fetalseg_server.tokens import Client
 
 ROOM_1, ROOM_2 = Client("room-1"), Client("room-2")
 LONG, SHORT = 1000.0, 0.02
+
+
+DEFAULTS = SessionOptions(model="m", min_score=0.3, nms="fast")
+MODEL = ModelDescription("m", "1.0", "ab" * 32, (24, 32), structure_names())
+
+
+def new_record(client: Client = ROOM_1, model: ModelDescription = MODEL) -> SessionRecord:
+    return SessionRecord(client, SessionOptions(), DEFAULTS, model, examination_bytes=1000)
 
 
 class Connection:
@@ -33,11 +43,15 @@ class Kept:
     def __init__(self, *, resume_s: float = LONG, summary_s: float = LONG, max_kept: int = 100) -> None:
         self.forgotten: list[str] = []
         self.records = SessionRecords(
-            resume_s=resume_s, summary_s=summary_s, max_kept=max_kept, forget=self.forgotten.append
+            resume_s=resume_s,
+            summary_s=summary_s,
+            max_kept=max_kept,
+            forget=lambda record: self.forgotten.append(record.id),
         )
 
     def begin(self, client: Client = ROOM_1, *, said_bye: bool = False, examination: bool = True) -> SessionRecord:
-        record = SessionRecord(client, SessionOptions(), examination=Examination(1000) if examination else None)
+        record = new_record(client)
+        assert record.follow({"examination": examination}) == []
         self.records.hold(record, Connection(said_bye=said_bye))
         return record
 
@@ -189,3 +203,45 @@ async def test_outcomes_are_counted(times: int) -> None:
     record = Kept().begin()
     record.outcomes.update({"result": 10, "superseded": times, "deadline": 2})
     assert (record.results, record.skipped) == (10, times + 2)
+
+
+async def test_sessions_with_a_connection_are_counted_by_client() -> None:
+    kept = Kept()
+    kept.end(kept.begin())
+    kept.begin()
+    kept.begin(ROOM_2)
+    assert (kept.records.connected, kept.records.connected_of(ROOM_1), kept.records.connected_of(ROOM_2)) == (2, 1, 1)
+
+
+def test_options_that_cannot_be_followed_change_nothing_and_the_others_are_followed() -> None:
+    record = new_record()
+    refusals = record.follow({"masks": "rle", "fetuses": 2, "min_score": 0.5})
+    assert refusals == [Refused("not_yet", "fetuses: one fetus is told apart, not 2")]
+    assert (record.options.masks, record.options.fetuses, record.options.min_score) == ("rle", 1, 0.5)
+    assert record.options.nms == "fast"
+
+
+def test_a_check_list_needs_a_model_of_the_seventeen_structures() -> None:
+    record = new_record(model=ModelDescription("m", "1.0", "ab" * 32, (24, 32), ("cranium", "yolk sac")))
+    (refused,) = record.follow({"examination": True})
+    assert refused.code == "unsupported"
+    assert (record.examination, record.options.examination) == (None, False)
+
+
+def test_frames_are_gone_as_soon_as_the_client_wants_no_examination_any_more() -> None:
+    record = new_record()
+    record.follow({"examination": True})
+    first = record.examination
+    record.follow({"masks": "none"})
+    assert record.examination is first
+    record.follow({"examination": False})
+    assert record.examination is None
+    record.follow({"examination": True})
+    assert record.examination not in (None, first)
+
+
+def test_a_new_models_defaults_hold_where_the_client_asked_for_nothing() -> None:
+    record = new_record()
+    record.follow({"nms": "greedy", "model": "m"})
+    record.adopt(MODEL, SessionOptions(model="n", min_score=0.4, nms="matrix"))
+    assert (record.options.model, record.options.min_score, record.options.nms) == ("n", 0.4, "greedy")
