@@ -76,6 +76,7 @@ def chromium(profile: Path, downloads: Path) -> Iterator[WebDriver]:
     try:
         behavior = {"behavior": "allow", "downloadPath": str(downloads)}
         driver.execute_cdp_cmd("Browser.setDownloadBehavior", behavior)
+        driver.set_script_timeout(PATIENCE_S + 10)
         yield driver
     finally:
         driver.quit()

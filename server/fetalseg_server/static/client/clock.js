@@ -5,7 +5,7 @@
  * @property {number} roundTripMs without the time in the server
  */
 
-const MOST_READINGS = 8; // with a ping every five seconds, clocks drift by far less than a network's delays vary
+const MOST_READINGS = 8; // with a ping every two seconds, clocks drift by far less than a network's delays vary
 
 /**
  * The server's monotonic clock seen from here, as NTP does it (RFC 5905, section 8): of the last readings the one with

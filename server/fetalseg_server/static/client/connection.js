@@ -29,8 +29,8 @@ import { CLOSE, SUBPROTOCOL, parseMessage, toText } from "./protocol.js";
 import { asSentence, closeInWords } from "./words.js";
 
 const OPEN_WITHIN_MS = 10000; // a network that swallows packets would keep a browser waiting for minutes
-const PING_EVERY_MS = 5000; // the server closes a session after 60 s without any message
-const PONG_WITHIN_MS = 10000; // a pong never waits behind frames, so then the network is gone
+const PING_EVERY_MS = 2000;
+const PONG_WITHIN_MS = 5000; // a pong never waits behind frames, so then the network is gone
 const FIRST_PINGS = 4;
 const FIRST_PINGS_EVERY_MS = 250;
 const STEADY_MS = 5000; // a connection that held for so long starts the back-off anew
