@@ -38,6 +38,7 @@ class Ready:
         window: frames that may be unanswered.
         limits: "window", "max_frame_bytes", "max_pixels", "max_fps".
         features: words of what the server can do beyond the minimum.
+        ladder: what each rung of the quality ladder above 0 means, () where the server has none.
     """
 
     session: str
@@ -46,6 +47,7 @@ class Ready:
     window: int
     limits: Mapping[str, int]
     features: tuple[str, ...]
+    ladder: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ class Result:
             `fetalseg_server.client_clock` for how far off it can be. Uplink, `sent_us - received_us` and downlink
             add up to the latency.
         downlink_ms: likewise of the answer's way back.
+        examination: entries of the check list that this frame changed, "structures" and "views" by name, for sessions
+            with `examination`; None where none did.
     """
 
     sequence: int
@@ -106,6 +110,7 @@ class Result:
     labelmap: npt.NDArray[np.uint8] | None = None
     uplink_ms: float | None = None
     downlink_ms: float | None = None
+    examination: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -164,7 +169,15 @@ def read_ready(message: Mapping[str, Any]) -> Ready:
     with _complete(message):
         limits = message["limits"]
         features = tuple(message["features"])
-        return Ready(message["session"], message["model"], message["engine"], int(limits["window"]), limits, features)
+        return Ready(
+            session=message["session"],
+            model=message["model"],
+            engine=message["engine"],
+            window=int(limits["window"]),
+            limits=limits,
+            features=features,
+            ladder=tuple(message.get("ladder", ())),
+        )
 
 
 def read_result(message: Mapping[str, Any], latency_ms: float) -> Result:
@@ -182,6 +195,7 @@ def read_result(message: Mapping[str, Any], latency_ms: float) -> Result:
             sent_us=message["sent_us"],
             rung=message.get("rung", 0),
             dropped_before=message.get("dropped_before", 0),
+            examination=message.get("examination"),
         )
 
 

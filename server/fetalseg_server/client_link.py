@@ -53,7 +53,7 @@ class Link:
         silence_s: after so long without any message, pings included, the connection counts as broken.
 
     Attributes:
-        ready: the greeting.
+        ready: the greeting, with the model of now.
         options: in force for the next answer.
         clock: the server's.
         is_up: frames can be sent.
@@ -229,6 +229,8 @@ class Link:
         elif kind == "error":
             self._take_error(message)
         elif kind == "notice":
+            if isinstance(model := message.get("model"), dict):  # another one from here on
+                self.ready = replace(self.ready, model=model)
             self._on_notice(str(message.get("code")), str(message.get("message", "")))
         return None  # the protocol grows: unknown types are for newer clients
 

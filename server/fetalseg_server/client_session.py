@@ -81,7 +81,7 @@ class StreamClient:
 
     @property
     def ready(self) -> Ready:
-        """The server's greeting, of the newest connection."""
+        """The server's greeting, of the newest connection, with the model of now."""
         return self._link.ready
 
     @property

@@ -193,10 +193,12 @@ async def test_errors_after_the_greeting_are_told_and_do_not_answer_a_configure(
     peer.first_words = [
         {"type": "error", "code": "not_yet", "message": "fetuses: one is told apart", "fatal": False},
         {"type": "weather", "message": "of a newer server"},
-        {"type": "notice", "code": "model_changed", "message": "m 2"},
+        {"type": "notice", "code": "model_changed", "message": "m 2", "model": {"name": "m", "version": "2"}},
     ]
     async with listening(peer), connect(peer.url, on_event=events.append) as client:
+        assert client.ready.model["version"] == "1"
         assert (await client.configure(masks="rle")).masks == "rle"
+        assert client.ready.model["version"] == "2"
     notices = [(event.code, event.message) for event in events if event.kind == "notice"]
     assert notices == [("not_yet", "fetuses: one is told apart"), ("model_changed", "m 2")]
 
