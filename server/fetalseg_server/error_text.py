@@ -7,7 +7,7 @@ import re
 __all__ = ["without_folders"]
 
 # Everything of an absolute path but its last part.
-_FOLDERS = re.compile(r"(?<![\w.])(?:/[^/\s:'\"]+)+/(?=[^/\s])")
+_FOLDERS = re.compile(r"(?<![\w.:/])(?:/[^/\s:'\"]+)+/(?=[^/\s])")
 
 
 def without_folders(text: str) -> str:
