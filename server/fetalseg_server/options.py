@@ -94,7 +94,9 @@ def _quote(value: Any) -> str:
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, int):  # one of hundreds of digits is more than `isfinite` takes
+        return not isinstance(value, bool)
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _word(words: tuple[str, ...], *, optional: bool) -> Callable[[str, Any], str | None]:
