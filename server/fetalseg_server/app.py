@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
+from fetalseg.errors import FetalsegError
 from fetalseg.examination_report import CONTENT_SECURITY_POLICY
+from fetalseg_server.error_text import without_folders
 from fetalseg_server.messages import result_message
 from fetalseg_server.model_files import known_models
 from fetalseg_server.options import SessionOptions, parse_changes
@@ -23,6 +26,7 @@ from fetalseg_server.settings import Settings
 from fetalseg_server.single_image import SingleImage
 from fetalseg_server.stream import serve_stream
 from fetalseg_server.summary import summary_values
+from fetalseg_server.worker_pool import ReloadingError
 
 __all__ = ["STATIC", "create_app"]
 
@@ -88,6 +92,10 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     async def models() -> dict[str, Any]:
         return {"models": await asyncio.to_thread(known_models, service.model_path)}
 
+    @app.post("/v1/models/reload")
+    async def reload(request: Request) -> JSONResponse:
+        return await _reload(request, service)
+
     @app.get("/v1/sessions/{session}/summary")
     async def summary(session: str, request: Request) -> Response:
         return await _summary(session, request, service)
@@ -136,6 +144,22 @@ async def _segment(request: Request, service: Service) -> Response:
         dropped_before=0,
     )
     return Response(text, media_type="application/json")
+
+
+async def _reload(request: Request, service: Service) -> JSONResponse:
+    """Loads the model again from its file, for administrators."""
+    if not request.state.client.admin:
+        raise _RefusalError(403, "not_authorised", "expected the token of an administrator")
+    if service.draining or not service.ready:
+        raise _RefusalError(503, "draining" if service.draining else "engine_error", "the server isn't ready")
+    try:
+        model = await service.reload()
+    except ReloadingError as error:
+        raise _RefusalError(409, "reloading", str(error)) from None
+    except FetalsegError as error:
+        text = f"the new model can't be used, the one before goes on: {without_folders(str(error))}"
+        raise _RefusalError(422, "model_error", text) from None
+    return JSONResponse({"model": asdict(model)})
 
 
 async def _summary(session: str, request: Request, service: Service) -> Response:

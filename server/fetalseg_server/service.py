@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from fetalseg.engines import ENGINES
+from fetalseg.errors import FetalsegError
 from fetalseg.model_file import find_model
 from fetalseg_server.examination import KeptFrame
 from fetalseg_server.jobs import Answer, EngineReady
@@ -15,6 +16,7 @@ from fetalseg_server.messages import ModelDescription
 from fetalseg_server.metrics import Metrics, watch_event_loop
 from fetalseg_server.model_files import describe_model
 from fetalseg_server.options import SessionOptions
+from fetalseg_server.pool_metrics import PoolCollector
 from fetalseg_server.protocol import CloseCode
 from fetalseg_server.rate_limit import ClientRates
 from fetalseg_server.seat import Seat
@@ -44,7 +46,6 @@ class Service:
 
     Attributes:
         pool: the workers.
-        model: that new sessions are told of.
         sessions: connections past their `hello`.
         records: what of sessions outlives their connections.
         reports: pages about examinations.
@@ -65,7 +66,7 @@ class Service:
             raise ValueError(f"unknown engine {settings.engine!r}; expected auto, {', '.join(ENGINES)}")
         self.access = Access(tokens, settings.allow_origins)
         self.model_path = find_model(settings.model)
-        self.model = describe_model(self.model_path)
+        self._described = describe_model(self.model_path)
         self.metrics = Metrics()
         self.rates = ClientRates()
         self.sessions: set[Session] = set()
@@ -80,6 +81,7 @@ class Service:
         self.failure: Exception | None = None
         self.started: asyncio.Event = asyncio.Event()
         self.pool = WorkerPool(settings, str(self.model_path), self._on_change)
+        self.metrics.add(PoolCollector(self.pool))
         self._tasks: list[asyncio.Task[None]] = []
         self._images_waiting = 0
 
@@ -87,6 +89,11 @@ class Service:
     def ready(self) -> bool:
         """Whether a new session would be served."""
         return self.started.is_set() and self.pool.ready and not self.draining
+
+    @property
+    def model(self) -> ModelDescription:
+        """What new sessions are told of: the model as the engine has loaded it, as far as it has."""
+        return self._described if self.pool.info is None else self.pool.info.model
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -120,7 +127,7 @@ class Service:
     async def engine_info(self) -> EngineReady | None:
         """The engine, once it has started for the first time; None where it can't."""
         await self.started.wait()
-        return self.pool.info
+        return None if self.failure is not None else self.pool.info
 
     def new_record(self, client: Client) -> SessionRecord:
         """A session that begins now; to be called once the engine has started."""
@@ -147,11 +154,16 @@ class Service:
         """Loads the model again, from the file that its name or path stands for now; sessions stay.
 
         Raises:
+            ReloadingError: it is being done already.
             FetalsegError: the file can't be used; the model before goes on.
         """
-        path = find_model(self.settings.model)
-        info = await self.pool.reload(str(path))
-        self.model_path, self.model = path, info.model
+        try:
+            path = find_model(self.settings.model)
+            info = await self.pool.reload(str(path))
+        except FetalsegError as error:
+            log.error("the model can't be reloaded, the one before goes on: %s", error)
+            raise
+        self.model_path = path
         self._tell_engine(info)
         for record in self.records:
             record.adopt(info.model, self.defaults)
@@ -204,7 +216,6 @@ class Service:
     async def _start_engine(self) -> None:
         try:
             info = await self.pool.start()
-            self.model = info.model
             self._tell_engine(info)
         except Exception as error:
             self.failure = error
