@@ -184,6 +184,23 @@ async def test_options_outlive_the_connection(link: BrokenLink) -> None:
         assert answer.labelmap is not None
 
 
+async def test_a_broken_session_goes_on_and_one_that_said_goodbye_does_not(link: BrokenLink) -> None:
+    events: list[SessionEvent] = []
+    async with connect(link.url, reconnect=QUICK, on_event=events.append) as client:
+        session = client.ready.session
+        link.cut()
+        while client.reconnects < 1:
+            await asyncio.sleep(0.01)
+        assert client.resumed
+        assert client.ready.session == session
+        await client.send(FRAME)
+        assert isinstance(await anext(client), Result)
+    assert events[2].message == f"session {session} goes on"
+    async with connect(link.url, reconnect=QUICK) as another:
+        assert another.ready.session != session
+        assert not another.resumed
+
+
 async def test_a_console_may_be_on_before_its_server(link: BrokenLink) -> None:
     async def opened() -> Result | None:
         async with connect(link.url, reconnect=replace(QUICK, at_start=True)) as client:
