@@ -1,4 +1,4 @@
-"""The application: routes over HTTP and the stream, from settings to something uvicorn can run."""
+"""The application: routes over HTTP and the stream, as something uvicorn can run."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from typing import Any
 from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp
 
 from fetalseg.errors import FetalsegError
 from fetalseg.examination_report import CONTENT_SECURITY_POLICY
+from fetalseg_server.audit import AuditError
 from fetalseg_server.error_text import without_folders
 from fetalseg_server.messages import result_message
 from fetalseg_server.model_files import known_models
 from fetalseg_server.options import SessionOptions, parse_changes
 from fetalseg_server.protocol import Codec, FrameHeader, SkipReason
-from fetalseg_server.security import Gate
+from fetalseg_server.security import Client, Gate, address_of
 from fetalseg_server.service import Service
-from fetalseg_server.settings import Settings
 from fetalseg_server.single_image import SingleImage
 from fetalseg_server.stream import serve_stream
 from fetalseg_server.summary import summary_values
@@ -55,13 +58,8 @@ class _RefusalError(Exception):
         self.code = code
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Builds the application; the engine's process starts with it and ends with it.
-
-    Raises:
-        ValueError, ModelFileError: see `fetalseg_server.service.Service`.
-    """
-    service = Service(settings)
+def create_app(service: Service) -> ASGIApp:
+    """Builds the application; the engine's process starts with it and ends with it."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -71,12 +69,14 @@ def create_app(settings: Settings) -> FastAPI:
 
     # No generated pages: they load scripts from elsewhere.
     app = FastAPI(title="fetalseg", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    app.state.service = service
-    app.add_middleware(Gate, access=service.access)
     app.add_exception_handler(_RefusalError, _error_response)
+    app.add_exception_handler(HTTPException, _no_route_response)
+    app.add_exception_handler(ClientDisconnect, _gone_response)
+    app.add_exception_handler(Exception, _broken_response)
     _add_routes(app, service)
     app.mount("/", StaticFiles(directory=STATIC, html=True, check_dir=False), name="viewer")
-    return app
+    # Around everything, the answers to errors of our own included.
+    return Gate(app, service.access, service.journal)
 
 
 def _add_routes(app: FastAPI, service: Service) -> None:
@@ -116,6 +116,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
 
 async def _segment(request: Request, service: Service) -> Response:
     """One image in the body, its structures as JSON or drawn on it as PNG."""
+    client: Client = request.state.client
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     codec = _IMAGE_TYPES.get(content_type)
     if codec is None:
@@ -127,10 +128,16 @@ async def _segment(request: Request, service: Service) -> Response:
     body = await _limited_body(request, service.settings.max_frame_bytes)
     if not service.ready:
         raise _RefusalError(503, "draining" if service.draining else "engine_error", "the server isn't ready")
+    if not service.rates.take_frame(client):
+        raise _RefusalError(429, "rate_limited", f"more than {client.max_fps} frames a second with this token")
     header = FrameHeader(codec, sequence=0)
     image = SingleImage(body, header, options, output="overlay" if overlay else "message")
     answer = await service.segment(image)
     service.metrics.frames.labels(answer.outcome).inc()
+    try:
+        await service.journal.image(client, address_of(request.scope), service.model, answer.outcome)
+    except AuditError as error:
+        raise _RefusalError(503, "audit_failed", str(error)) from None
     if answer.outcome != "result":
         raise _RefusalError(_STATUS.get(answer.outcome, 503), answer.outcome, answer.detail)
     if overlay:
@@ -217,3 +224,20 @@ async def _limited_body(request: Request, limit: int) -> bytes:
 async def _error_response(request: Request, error: Exception) -> Response:
     assert isinstance(error, _RefusalError)
     return JSONResponse({"error": {"code": error.code, "message": str(error)}}, error.status)
+
+
+async def _no_route_response(request: Request, error: Exception) -> Response:
+    """No such route, or not with this method."""
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
+    return JSONResponse({"error": {"code": code, "message": error.detail}}, error.status_code, error.headers)
+
+
+async def _gone_response(request: Request, error: Exception) -> Response:
+    """The other side went away before its request was complete: nobody reads this."""
+    return Response(status_code=400)
+
+
+async def _broken_response(request: Request, error: Exception) -> Response:
+    """A fault of ours. What it was is in the log; a stranger learns nothing of it."""
+    return JSONResponse({"error": {"code": "internal_error", "message": "the server failed at this"}}, 500)

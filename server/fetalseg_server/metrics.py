@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
 from prometheus_client.registry import Collector
 
+from fetalseg_server.audit import AuditLog
+from fetalseg_server.doorkeeper import Doorkeeper
+
 __all__ = ["Metrics", "watch_event_loop"]
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.2, 0.5, 1.0, 5.0)
@@ -64,6 +67,18 @@ class Metrics:
     def add(self, collector: Collector) -> None:
         """Lets something else tell its metrics beside these."""
         self._registry.register(collector)
+
+    def watch_doorkeeper(self, doorkeeper: Doorkeeper) -> None:
+        """Tells, from now on, of connections that have shown no token."""
+        pending = Gauge("fetalseg_connections_pending", "connections without a token yet", registry=self._registry)
+        pending.set_function(lambda: doorkeeper.pending)
+        refused = Gauge("fetalseg_connections_refused", "connections that were not let in", registry=self._registry)
+        refused.set_function(lambda: doorkeeper.refused)
+
+    def watch_audit(self, audit: AuditLog) -> None:
+        """Tells, from now on, of records that are missing in the audit."""
+        failures = Gauge("fetalseg_audit_failures", "records that could not be written", registry=self._registry)
+        failures.set_function(lambda: audit.failures)
 
     def observe_result(self, timing_ms: Mapping[str, float], batch: int = 1) -> None:
         """Notes a result, how long its stages took, and how many frames shared its inference."""

@@ -1,7 +1,8 @@
-"""Who may use the server: tokens, the Host and Origin rules, and the headers of every HTTP answer."""
+"""Who may use the server: tokens, the Host and Origin rules, and the headers of every answer."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
@@ -9,13 +10,28 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fetalseg_server.addresses import FailedAttempts
+from fetalseg_server.journal import Journal
 from fetalseg_server.tokens import ANYONE, Client, NotAuthorisedError, TokenTable
 
-__all__ = ["Access", "Client", "Gate", "NotAuthorisedError", "TokenTable", "is_loopback", "refusal_of_bind"]
+__all__ = [
+    "SECURE_HEADERS",
+    "Access",
+    "Client",
+    "Gate",
+    "NotAuthorisedError",
+    "TokenTable",
+    "address_of",
+    "is_loopback",
+    "refusal_of_bind",
+    "vouch_for",
+]
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _PROTECTED_PREFIXES = ("/v1/", "/metrics")
+_STREAM_PATH = "/v1/stream"
 
+# Of every answer. Strict-Transport-Security is left to whoever runs the host: it would bind all of its ports.
 SECURE_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (
         b"content-security-policy",
@@ -45,14 +61,27 @@ def is_loopback(host: str) -> bool:
     return _host_name(f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host) in _LOOPBACK_NAMES
 
 
-def refusal_of_bind(host: str, tokens: TokenTable) -> str | None:
-    """Why a server must not listen at `host`, or None."""
-    if len(tokens) or is_loopback(host):
+def refusal_of_bind(host: str, tokens: TokenTable, *, encrypted: bool) -> str | None:
+    """Why a server must not listen at `host`, or None.
+
+    Args:
+        host: the address to listen at.
+        tokens: who may use it.
+        encrypted: by itself, or by a trusted proxy.
+    """
+    if is_loopback(host):
         return None
-    return (
-        f"without tokens the server listens on this machine only, got host {host}; "
-        "give tokens with --tokens-file or FETALSEG_TOKENS"
-    )
+    if not len(tokens):
+        return (
+            f"without tokens the server listens on this machine only, got host {host}; "
+            "give tokens with --tokens-file or FETALSEG_TOKENS"
+        )
+    if not encrypted:
+        return (
+            f"without TLS the server listens on this machine only, got host {host}: tokens and frames would cross the "
+            "network in the clear; give --tls-cert and --tls-key, or --trusted-proxy where a proxy has them"
+        )
+    return None
 
 
 class Access:
@@ -61,29 +90,54 @@ class Access:
     Args:
         tokens: without any, only this machine is served.
         allow_origins: "https://console.example" and the like, of web pages that may use the server.
+        max_failed_attempts: wrong tokens a minute of one address.
     """
 
-    def __init__(self, tokens: TokenTable, allow_origins: Iterable[str]) -> None:
+    def __init__(self, tokens: TokenTable, allow_origins: Iterable[str], *, max_failed_attempts: int = 10) -> None:
         self._tokens = tokens
+        self._failed = FailedAttempts(max_failed_attempts)
         self._allow_origins = frozenset(origin.rstrip("/").lower() for origin in allow_origins)
 
-    def client_of(self, token: str | None) -> Client:
+    def client_of(self, token: str | None, address: str) -> Client:
         """Whose token it is; without tokens, anyone's.
 
+        Args:
+            token: as it was given, None where none was.
+            address: of who gave it.
+
         Raises:
-            NotAuthorisedError: a token is required, and this one isn't known.
+            NotAuthorisedError: a token is required and this one isn't known, or the address was wrong too often.
         """
         if not len(self._tokens):
             return ANYONE
+        if not token:
+            raise NotAuthorisedError("a token is required")
+        if (wait_s := math.ceil(self._failed.wait_s(address))) > 0:
+            raise NotAuthorisedError(f"too many wrong tokens; try again in {wait_s} s", wait_s=wait_s)
         client = self._tokens.client_of(token)
         if client is None:
-            raise NotAuthorisedError("this token is not known" if token else "a token is required")
+            self._failed.failed(address)
+            raise NotAuthorisedError("this token is not known")
         return client
 
-    def bearer_of(self, authorization: str | None) -> Client:
+    def bearer_of(self, authorization: str | None, address: str) -> Client:
         """The same for an `Authorization` header."""
         scheme, _, token = (authorization or "").partition(" ")
-        return self.client_of(token.strip() if scheme.lower() == "bearer" else None)
+        return self.client_of(token.strip() if scheme.lower() == "bearer" else None, address)
+
+    def replace_tokens(self, tokens: TokenTable) -> set[str]:
+        """From now on other tokens count.
+
+        Returns:
+            The names of clients whose tokens open nothing any more.
+
+        Raises:
+            ValueError: there would be none, or there were none: whether tokens are needed is decided at the start.
+        """
+        if bool(len(self._tokens)) != bool(len(tokens)):
+            raise ValueError(f"tokens can't be {'added' if len(tokens) else 'removed'} altogether without a new start")
+        former, self._tokens = self._tokens, tokens
+        return former.names_lost(tokens)
 
     def host_problem(self, host: str | None) -> str | None:
         """Why a Host header is refused, or None.
@@ -110,21 +164,32 @@ class Access:
 
 
 class Gate:
-    """Stands before every HTTP route: refuses, and adds the secure headers. WebSockets pass: they are refused later.
+    """Stands before every route: refuses, and adds the secure headers.
 
+    A stream is let through: it is refused after its upgrade, in words.
     A protected route finds whose token was given as `request.state.client`.
+
+    Args:
+        app: what stands behind.
+        access: the rules.
+        journal: is told of refusals.
     """
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    def __init__(self, app: ASGIApp, access: Access, journal: Journal) -> None:
         self._app = app
         self._access = access
+        self._journal = journal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one ASGI connection."""
-        if scope["type"] != "http":
+        if scope["type"] == "http":
+            await self._handle(scope, receive, send)
+        elif scope["type"] == "websocket" and scope["path"] != _STREAM_PATH:
+            await send({"type": "websocket.close"})  # before it is accepted: 403
+        else:
             await self._app(scope, receive, send)
-            return
 
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 given = message.get("headers", [])
@@ -134,6 +199,8 @@ class Gate:
             await send(message)
 
         refusal = self._refusal(scope)
+        if refusal is not None:
+            await self._journal.refused(address_of(scope), f"http_{refusal.status_code}")
         await (refusal or self._app)(scope, receive, send_with_headers)
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
@@ -143,11 +210,24 @@ class Gate:
         if not scope["path"].startswith(_PROTECTED_PREFIXES):
             return None
         try:
-            client = self._access.bearer_of(headers.get("authorization"))
+            client = self._access.bearer_of(headers.get("authorization"), address_of(scope))
         except NotAuthorisedError as error:
+            if error.wait_s:
+                return _error(429, str(error), {"Retry-After": str(error.wait_s)})
             return _error(401, str(error), {"WWW-Authenticate": "Bearer"})
-        scope.setdefault("state", {})["client"] = client
+        vouch_for(scope)
+        scope["state"]["client"] = client
         return None
+
+
+def address_of(scope: Scope) -> str:
+    """The address that a request comes from, as far as a trusted proxy tells."""
+    return scope["client"][0] if scope.get("client") else ""
+
+
+def vouch_for(scope: Scope) -> None:
+    """Whoever sent this has shown who it is: its connection doesn't count as pending any more."""
+    scope.setdefault("state", {}).get("vouch", lambda: None)()
 
 
 def _error(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:

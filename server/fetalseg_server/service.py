@@ -10,8 +10,10 @@ from pathlib import Path
 from fetalseg.engines import ENGINES
 from fetalseg.errors import FetalsegError
 from fetalseg.model_file import find_model
+from fetalseg_server.audit import AuditLog
 from fetalseg_server.examination import KeptFrame
 from fetalseg_server.jobs import Answer, EngineReady
+from fetalseg_server.journal import Journal
 from fetalseg_server.messages import ModelDescription
 from fetalseg_server.metrics import Metrics, watch_event_loop
 from fetalseg_server.model_files import describe_model
@@ -59,16 +61,19 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        tokens = TokenTable.read(Path(settings.tokens_file) if settings.tokens_file else None, settings.tokens)
-        if (problem := refusal_of_bind(settings.host, tokens)) is not None:
+        tokens = read_tokens(settings)
+        encrypted = settings.tls_cert is not None or bool(settings.trusted_proxies)
+        if (problem := refusal_of_bind(settings.host, tokens, encrypted=encrypted)) is not None:
             raise ValueError(problem)
         if settings.engine not in ("auto", *ENGINES):
             raise ValueError(f"unknown engine {settings.engine!r}; expected auto, {', '.join(ENGINES)}")
-        self.access = Access(tokens, settings.allow_origins)
+        self.access = Access(tokens, settings.allow_origins, max_failed_attempts=settings.max_failed_attempts)
         self.model_path = find_model(settings.model)
         self._described = describe_model(self.model_path)
         self.metrics = Metrics()
         self.rates = ClientRates()
+        self.journal = Journal(AuditLog(Path(settings.audit_file) if settings.audit_file else None))
+        self.metrics.watch_audit(self.journal.audit)
         self.sessions: set[Session] = set()
         self.records = SessionRecords(
             resume_s=settings.resume_s,
@@ -123,6 +128,8 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.records.close()
         await self.pool.stop()
+        await self.journal.stopped()
+        self.journal.audit.close()
 
     async def engine_info(self) -> EngineReady | None:
         """The engine, once it has started for the first time; None where it can't."""
@@ -216,6 +223,7 @@ class Service:
     async def _start_engine(self) -> None:
         try:
             info = await self.pool.start()
+            await self.journal.started(info.model, info.engine)
             self._tell_engine(info)
         except Exception as error:
             self.failure = error
@@ -237,3 +245,12 @@ class Service:
     def _on_change(self) -> None:
         self.metrics.ready.set(self.ready)
         self.metrics.engine_restarts.set(self.pool.restarts)
+
+
+def read_tokens(settings: Settings) -> TokenTable:
+    """The tokens as they are now.
+
+    Raises:
+        ValueError: they can't be read.
+    """
+    return TokenTable.read(Path(settings.tokens_file) if settings.tokens_file else None, settings.tokens)

@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -16,8 +17,12 @@ import uvicorn
 
 from fetalseg.errors import EngineError, FetalsegError
 from fetalseg_server.app import create_app
+from fetalseg_server.doorkeeper import Doorkeeper, parse_networks
+from fetalseg_server.live_http import LiveHttp
+from fetalseg_server.logs import configure_logs
 from fetalseg_server.service import Service
 from fetalseg_server.settings import Settings
+from fetalseg_server.tls import Certificates
 from fetalseg_server.websocket import LiveWebSocket
 from fetalseg_server.worker_pool import ReloadingError
 
@@ -53,18 +58,26 @@ def listen(settings: Settings) -> socket.socket:
     return listener
 
 
+def _certificates(settings: Settings) -> Certificates | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    client_ca = None if settings.tls_client_ca is None else Path(settings.tls_client_ca)
+    return Certificates(Path(settings.tls_cert), Path(settings.tls_key), client_ca)
+
+
 def _configuration(app: Callable[..., Any], settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=LiveHttp,
         ws=LiveWebSocket,
         ws_max_size=settings.max_frame_bytes + _MESSAGE_MARGIN,
         # JPEG doesn't shrink; deflating results costs more time than loopback and LAN save.
         ws_per_message_deflate=False,
         # A dead client is found by the protocol's idle rule and by blocked writes, each with a close code of its own.
         ws_ping_interval=None,
-        # Who is called must be what connected, not what a header claims.
-        proxy_headers=False,
+        # Who is called must be what connected, not what a header claims, unless a proxy of ours says so.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
         server_header=False,
         access_log=False,
         log_config=None,
@@ -84,18 +97,23 @@ class LiveServer(uvicorn.Server):
         on_ready: called once with the address when a model is warm.
 
     Raises:
-        ValueError, ModelFileError: see `create_app`.
+        ValueError, ModelFileError: see `Service`, and certificates or proxies that can't be used.
     """
 
     def __init__(self, settings: Settings, on_ready: Callable[[str], None] | None = None) -> None:
-        app = create_app(settings)
-        self.service: Service = app.state.service
+        proxies = parse_networks(settings.trusted_proxies)
+        self.certificates = _certificates(settings)
+        self.doorkeeper = Doorkeeper(
+            max_pending=settings.max_pending, proxies=proxies, tls=self.certificates is not None
+        )
+        self.service = Service(settings)
+        self.service.metrics.watch_doorkeeper(self.doorkeeper)
         self.address = ""
         self._settings = settings
         self._on_ready = on_ready
         self._drain: asyncio.Task[None] | None = None
         self._reload: asyncio.Task[None] | None = None
-        super().__init__(_configuration(app, settings))
+        super().__init__(_configuration(create_app(self.service), settings))
 
     async def serve_until_stopped(self) -> None:
         """Listens, says so when ready, and returns after a drain.
@@ -107,7 +125,8 @@ class LiveServer(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         listener = listen(self._settings)
         host, port = listener.getsockname()[:2]
-        self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        scheme = "http" if self.certificates is None else "https"
+        self.address = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
         announce = asyncio.create_task(self._announce())
         if threading.current_thread() is threading.main_thread():
             self._loop.add_signal_handler(signal.SIGHUP, self.begin_reload)
@@ -119,6 +138,32 @@ class LiveServer(uvicorn.Server):
             listener.close()
         if self.service.failure is not None:
             raise EngineError(str(self.service.failure))
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listens as uvicorn would, with `LiveHttp` and with a bound on the TLS handshake (the library's is 60 s)."""
+        assert sockets is not None
+        await self.lifespan.startup()
+        context = None if self.certificates is None else self.certificates.context
+        for listener in sockets:
+            self.servers = [
+                await self._loop.create_server(
+                    self._connection,
+                    sock=listener,
+                    ssl=context,
+                    ssl_handshake_timeout=None if context is None else self._settings.request_timeout_s,
+                    backlog=self.config.backlog,
+                )
+            ]
+        self.started = True
+
+    def _connection(self) -> LiveHttp:
+        return LiveHttp(
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+            doorkeeper=self.doorkeeper,
+            timeout_s=self._settings.request_timeout_s,
+        )
 
     async def _announce(self) -> None:
         await self.service.started.wait()
@@ -161,11 +206,12 @@ def serve(settings: Settings, on_ready: Callable[[str], None] | None = None) -> 
 
     Args:
         settings: see there.
-        on_ready: called once with the address, "http://127.0.0.1:8420", when a model is warm.
+        on_ready: called once with the address, "http://127.0.0.1:8420" or "https://...", when a model is warm.
 
     Raises:
         ValueError, ModelFileError, EngineError: why it can't start; the text can be shown to a user.
     """
+    configure_logs(settings.log_format, settings.log_level)
     server = LiveServer(settings, on_ready)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
         runner.run(server.serve_until_stopped())

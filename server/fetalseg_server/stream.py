@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from dataclasses import replace
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from fetalseg_server.messages import error_message, ready_message
+from fetalseg_server.audit import AuditError
+from fetalseg_server.logs import current_session
+from fetalseg_server.messages import Limits, error_message, ready_message
 from fetalseg_server.protocol import SUBPROTOCOL, CloseCode, Connection, Hello, ProtocolError, Refused
-from fetalseg_server.security import NotAuthorisedError
+from fetalseg_server.security import Client, NotAuthorisedError, address_of, vouch_for
 from fetalseg_server.service import Service
 from fetalseg_server.session import Session
 from fetalseg_server.worker_pool import NoCapacityError
@@ -53,6 +57,7 @@ class _Peer:
 
 async def serve_stream(websocket: WebSocket, service: Service) -> None:
     """Serves one connection until its end."""
+    address = address_of(websocket.scope)
     offered = SUBPROTOCOL in websocket.scope.get("subprotocols", ())
     await websocket.accept(subprotocol=SUBPROTOCOL if offered else None)
     peer = _Peer(websocket)
@@ -65,18 +70,29 @@ async def serve_stream(websocket: WebSocket, service: Service) -> None:
         hello = await _hello(peer, connection, service)
         if hello is None:
             return
-        session = await _admit(peer, connection, hello, service)
+        client = _client(websocket, hello, service)
+        session = await _admit(peer, connection, hello, client, service)
     except ProtocolError as error:
         service.metrics.closed.labels(str(error.close_code.value)).inc()
+        await service.journal.refused(address, error.code)
         await _refuse(peer, error)
         return
+    current_session.set(session.id)
+    begun_s, code = time.monotonic(), None
     try:
+        await service.journal.connected(session.id, client, address, service.model)
         code = await session.run()
         service.metrics.closed.labels("none" if code is None else str(code.value)).inc()
+    except AuditError as error:
+        session.seat.leave()
+        code = CloseCode.OVERLOADED
+        await _refuse(peer, ProtocolError(str(error), code="audit_failed", close_code=code))
     finally:
         service.sessions.discard(session)
         service.records.leave(session.record, session)
         service.metrics.sessions.set(len(service.sessions))
+        seconds = time.monotonic() - begun_s
+        await service.journal.ended(session.id, client, address, code=code, seconds=seconds, frames=session.outcomes)
 
 
 def _check_page(websocket: WebSocket, service: Service) -> None:
@@ -103,12 +119,17 @@ async def _hello(peer: _Peer, connection: Connection, service: Service) -> Hello
     return event
 
 
-async def _admit(peer: _Peer, connection: Connection, hello: Hello, service: Service) -> Session:
-    """Answers a `hello`; the session is counted from here on."""
+def _client(websocket: WebSocket, hello: Hello, service: Service) -> Client:
     try:
-        client = service.access.client_of(hello.token)
+        client = service.access.client_of(hello.token, address_of(websocket.scope))
     except NotAuthorisedError as error:
         raise ProtocolError(str(error), code="not_authorised", close_code=CloseCode.NOT_AUTHORISED) from None
+    vouch_for(websocket.scope)
+    return client
+
+
+async def _admit(peer: _Peer, connection: Connection, hello: Hello, client: Client, service: Service) -> Session:
+    """Answers a `hello`; the session is counted from here on."""
     if hello.options.model not in (None, service.model.name):
         raise ProtocolError(f"expected model {service.model.name!r}, got {hello.options.model!r}", code="unknown_model")
     engine = await service.engine_info()
@@ -120,6 +141,12 @@ async def _admit(peer: _Peer, connection: Connection, hello: Hello, service: Ser
     if service.records.connected >= service.settings.max_sessions:
         raise ProtocolError(
             f"all {service.settings.max_sessions} sessions are taken",
+            code="overloaded",
+            close_code=CloseCode.OVERLOADED,
+        )
+    if client.max_sessions is not None and _count(service, client) >= client.max_sessions:
+        raise ProtocolError(
+            f"all {client.max_sessions} sessions of this token are taken",
             code="overloaded",
             close_code=CloseCode.OVERLOADED,
         )
@@ -149,7 +176,7 @@ async def _admit(peer: _Peer, connection: Connection, hello: Hello, service: Ser
             session=session.id,
             model=service.model,
             engine=engine.engine,
-            limits=service.settings.limits,
+            limits=_limits(service, client),
             features=service.features,
             ladder=service.settings.ladder,
         )
@@ -159,6 +186,15 @@ async def _admit(peer: _Peer, connection: Connection, hello: Hello, service: Ser
     for refused in refusals:
         session.say(error_message(refused.code, refused.message, fatal=False))
     return session
+
+
+def _limits(service: Service, client: Client) -> Limits:
+    limits = service.settings.limits
+    return limits if client.max_fps is None else replace(limits, max_fps=min(limits.max_fps, client.max_fps))
+
+
+def _count(service: Service, client: Client) -> int:
+    return sum(session.client.name == client.name for session in service.sessions)
 
 
 async def _refuse(peer: _Peer, error: ProtocolError) -> None:

@@ -125,9 +125,10 @@ class TokenTable:
                 found = client
         return found
 
-    def client_named(self, name: str) -> Client | None:
-        """The client of that name, None where there is none (any more)."""
-        return next((client for _, client in self._entries if client.name == name), None)
+    def names_lost(self, newer: TokenTable) -> set[str]:
+        """Clients of this table that `newer` doesn't have, or knows by another token."""
+        kept = {(digest, client.name) for digest, client in newer._entries}
+        return {client.name for digest, client in self._entries if (digest, client.name) not in kept}
 
 
 def _from_lines(text: str, first: int) -> list[tuple[str, Client]]:

@@ -45,11 +45,11 @@ class RunningServer:
 
     @property
     def host(self) -> str:
-        return self.server.address.removeprefix("http://")
+        return self.server.address.rpartition("/")[2]
 
     @property
     def url(self) -> str:
-        return f"ws://{self.host}/v1/stream"
+        return f"{self.server.address.replace('http', 'ws', 1)}/v1/stream"
 
     def worker(self, number: int = 0) -> psutil.Process:
         """An engine's process."""

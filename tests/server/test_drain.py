@@ -61,7 +61,11 @@ def test_sigterm_answers_what_is_in_work_and_ends_with_code_0(model: Path, tmp_p
             assert client.end() == (None, 1001)
         assert process.wait(20) == 0
         assert process.stderr is not None
-        assert process.stderr.read() == ""
+        log = process.stderr.read()
+        assert [line for line in log.splitlines() if " INFO fetalseg_server." not in line] == []
+        assert "a session ended session=" in log
+        assert "code=1001" in log
+        assert "frames=result:2,draining:1" in log
         assert not worker.is_running()
 
 
