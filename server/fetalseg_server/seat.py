@@ -28,17 +28,26 @@ class Seat:
 
     Attributes:
         lane: see above.
-        rung: of the quality ladder, 0 for full quality.
     """
 
     def __init__(self, lane: Lane, *, fps: float, weight: float) -> None:
         self.lane = lane
-        self.rung = 0
+        self._rung = 0
         self.promised_fps = fps
         self.weight = weight
         self._recent: deque[tuple[float, bool]] = deque()
         self._skipped_last = False
         lane.seats.add(self)
+
+    @property
+    def rung(self) -> int:
+        """Of the quality ladder, 0 for full quality; what was lost on one rung says nothing of the next."""
+        return self._rung
+
+    @rung.setter
+    def rung(self, rung: int) -> None:
+        self._rung = rung
+        self._recent.clear()
 
     def note(self, outcome: str) -> None:
         """Counts one answered frame."""
