@@ -29,6 +29,7 @@ TOKEN_VARIABLE = "FETALSEG_TOKEN"
 MAX_ANSWER_BYTES = 64 * 1024 * 1024  # of one message; a label map of the largest frame stays far below
 CLOSE_S = 2.0  # for the other side's half of the closing handshake
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_BROKEN_OFF = (InvalidMessage, ssl.SSLEOFError, ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 _BUSY = (408, 425, 429, 500, 502, 503, 504)  # what a proxy says while its server restarts
 
 
@@ -180,12 +181,17 @@ class Endpoint:
             raise ConnectionFailedError(f"{url} did not answer within {self._timeout_s:g} s") from None
         except (OSError, InvalidHandshake) as error:
             # A server that dies in the middle sends half an answer or none: that may be better next time.
-            broken_off = isinstance(error, InvalidMessage | ssl.SSLEOFError)
-            permanent = isinstance(error, ssl.SSLError | InvalidHandshake) and not broken_off
-            words = f"can't connect to {url}: {'it hung up before it answered' if broken_off else error}"
-            if broken_off and self._ssl and not self._shows_certificate:
-                words += "; a server that asks for a client's certificate does so where none is shown"
-            raise ConnectionFailedError(words, permanent=permanent) from None
+            permanent = isinstance(error, ssl.SSLError | InvalidHandshake) and not isinstance(error, _BROKEN_OFF)
+            raise ConnectionFailedError(f"can't connect to {url}: {self._why(error)}", permanent=permanent) from None
+
+    def _why(self, error: Exception) -> str:
+        if isinstance(error, _BROKEN_OFF):
+            doubts = ["does it speak TLS"] if self._ssl else ["does it want wss://"]
+            doubts += ["does it ask for a client's certificate"] if self._ssl and not self._shows_certificate else []
+            return f"it hung up before it answered; {' or '.join(doubts)}?"
+        if isinstance(error, ssl.SSLError):
+            return f"TLS failed ({(error.reason or str(error)).lower().replace('_', ' ')}); does it speak TLS?"
+        return str(error)
 
     async def _greet(self, websocket: ClientConnection, hello: str) -> Ready:
         message = None

@@ -333,9 +333,23 @@ async def test_a_console_shows_its_own_certificate_where_the_server_asks(hospita
         async with connect(peer.url, tls=Tls(authority, certificate, key)) as client:
             await client.send(FRAME)
             assert isinstance(await anext(client), Skipped)
-        with pytest.raises(ConnectionFailedError, match=r"hung up .* asks for a client's certificate"):
+        with pytest.raises(ConnectionFailedError, match=r"hung up .* does it ask for a client's certificate\?"):
             async with connect(peer.url, tls=Tls(authority)):
                 pass
+
+
+async def test_tls_where_the_server_speaks_none_is_said() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(ConnectionFailedError, match=r"TLS failed \(.*\); does it speak TLS\?") as caught:
+            async with connect(f"wss://127.0.0.1:{port}/v1/stream"):
+                pass
+    assert not caught.value.can_retry
 
 
 async def test_certificates_that_cannot_be_used_are_a_callers_mistake(tmp_path: Path) -> None:
