@@ -7,38 +7,31 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["BATCHES", "fastest_batch", "take_batch", "time_batches"]
+__all__ = ["BATCHES", "fastest_batch", "take_batch"]
 
 BATCHES = (2, 4)  # a frame waits for the others of its batch, so eight at once would be too old on any machine
 # What a batch must save of each frame's time before frames wait for each other.
 _LEAST_GAIN = 0.15
-_REPEATS = 5  # of which the fastest counts: whatever else the machine does only adds
+# It must save that in each of so many comparisons: on a busy machine chance decides one.
+_ROUNDS = 5
 
 T = TypeVar("T")
 
 
-def time_batches(run: Callable[[int], None]) -> dict[int, float]:
-    """Milliseconds of one frame by size of its batch; larger batches are tried only while they pay.
+def fastest_batch(run: Callable[[int], None], clock: Callable[[], float] = time.perf_counter) -> int:
+    """The number of frames to send through the network at once; larger ones are tried only while they pay.
 
     Args:
         run: sends a batch of this size through the network.
+        clock: in any unit.
     """
-    times = {1: _time(run, 1)}
+    best = 1
     for size in BATCHES:
-        times[size] = _time(run, size)
-        if fastest_batch(times) != size:
+        run(size)  # the first time at a new size is spent on memory
+        if not all(_time(run, size, clock) <= (1 - _LEAST_GAIN) * _time(run, best, clock) for _ in range(_ROUNDS)):
             break
-    return times
-
-
-def fastest_batch(times_ms: dict[int, float]) -> int:
-    """The size to use.
-
-    Args:
-        times_ms: of one frame, by size of its batch; 1 is among them.
-    """
-    best = min(times_ms, key=lambda size: times_ms[size])
-    return best if times_ms[best] <= (1 - _LEAST_GAIN) * times_ms[1] else 1
+        best = size
+    return best
 
 
 def take_batch(ready: queue.Queue[T], size: int, together: Callable[[T, T], bool]) -> tuple[list[T], T | None]:
@@ -64,10 +57,8 @@ def take_batch(ready: queue.Queue[T], size: int, together: Callable[[T, T], bool
     return batch, None
 
 
-def _time(run: Callable[[int], None], size: int) -> float:
-    durations = []
-    for _ in range(_REPEATS):
-        start = time.perf_counter()
-        run(size)
-        durations.append(time.perf_counter() - start)
-    return 1000 * min(durations) / size
+def _time(run: Callable[[int], None], size: int, clock: Callable[[], float]) -> float:
+    """Of one frame."""
+    start = clock()
+    run(size)
+    return (clock() - start) / size

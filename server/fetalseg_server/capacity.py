@@ -2,11 +2,14 @@
 
 Two measurements, of which the larger counts. One is made at the start, and again while nobody streams: all workers at
 once are kept busy, so that what they take from each other on shared cores, or on one GPU, is in it. The other is the
-live traffic of the last seconds, which rises where frames are richer than the probe, or the machine is busy.
+live traffic of the last seconds, which rises where frames are richer than the probe, or the machine is busy. It can
+also show that the first was made at a bad moment: that one counts for no more than live frames would cost if the other
+workers, too, were busy.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from statistics import median
@@ -37,11 +40,22 @@ class FrameCost:
 
     def __init__(self) -> None:
         self._calibrated: dict[int, float] = {}
+        self._crowding = math.inf
         self._live: dict[int, deque[tuple[float, float]]] = {}
 
     def calibrate(self, rung: int, cost_ms: float) -> None:
         """Notes what was measured with all workers busy."""
         self._calibrated[rung] = cost_ms
+
+    def calibrate_alone(self, cost_ms: float, most: float) -> None:
+        """Notes what a frame costs at full quality while nothing else is worked on.
+
+        Args:
+            cost_ms: right after `calibrate`.
+            most: times longer that a frame can take beside others.
+        """
+        if 0 in self._calibrated:
+            self._crowding = min(max(1.0, self._calibrated[0] / cost_ms), most)
 
     def observe(self, now: float, rung: int, cost_ms: float) -> None:
         """Notes the cost of a live frame.
@@ -56,10 +70,11 @@ class FrameCost:
     def ms(self, now: float, rung: int = 0) -> float | None:
         """The cost of a frame; None before anything is known of the rung."""
         recent = [cost for time, cost in self._live.get(rung, ()) if now - time <= _RECENT_S]
-        known = [median(recent)] if len(recent) >= _FEWEST else []
-        if rung in self._calibrated:
-            known.append(self._calibrated[rung])
-        return max(known, default=None)
+        live = median(recent) if len(recent) >= _FEWEST else None
+        calibrated = self._calibrated.get(rung)
+        if live is None or calibrated is None:
+            return calibrated if live is None else live
+        return max(live, min(calibrated, self._crowding * live))
 
     def fps(self, now: float, rung: int = 0) -> float:
         """Frames a second that may be promised; 0 before anything is known."""

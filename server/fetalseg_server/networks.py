@@ -15,7 +15,7 @@ from fetalseg.model_file import find_model
 from fetalseg.postprocess.options import PostprocessOptions
 from fetalseg.preprocess import FrameGeometry
 from fetalseg.segmenter import Segmenter
-from fetalseg_server.batching import fastest_batch, time_batches
+from fetalseg_server.batching import fastest_batch
 from fetalseg_server.encoding import encode_png, result_body
 from fetalseg_server.jobs import EngineReady, EngineSettings, Job
 from fetalseg_server.ladder import Rung, parse_ladder
@@ -124,7 +124,7 @@ class Networks:
         def run(size: int) -> None:
             full.infer(np.stack([image] * size))
 
-        return fastest_batch(time_batches(run))
+        return fastest_batch(run)
 
 
 def _load(model: str, settings: EngineSettings) -> Segmenter:

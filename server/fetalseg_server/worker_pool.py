@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from functools import partial
 
 from fetalseg.engines.base import usable_cores
+from fetalseg.errors import EngineError
 from fetalseg_server.calibration import probe, single_ms, sustained_ms
 from fetalseg_server.capacity import WorkerLoad
 from fetalseg_server.jobs import EngineReady, EngineSettings
@@ -24,6 +26,8 @@ __all__ = ["NoCapacityError", "ReloadingError", "WorkerPool"]
 
 log = logging.getLogger(__name__)
 
+# Workers on one machine can't slow each other down by more than their number, and a frame's stages share cores, too.
+_MOST_CROWDING = 1.5
 _HOPELESS = 3  # lives of a worker without a result, after which its sessions go elsewhere
 
 
@@ -176,6 +180,9 @@ class WorkerPool:
             for lane, cost_ms in zip(self.lanes, costs, strict=True):
                 if cost_ms is not None:
                     lane.load.cost.calibrate(rung, cost_ms)
+        for lane in self.lanes:
+            with contextlib.suppress(EngineError):  # it is being started again
+                lane.load.cost.calibrate_alone(await single_ms(lane.worker), most=_MOST_CROWDING * len(self.lanes))
 
     async def _retire(self, worker: WorkerProcess) -> None:
         try:

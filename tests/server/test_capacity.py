@@ -35,6 +35,20 @@ def test_live_frames_count_where_they_are_dearer_and_only_for_ten_seconds() -> N
     assert cost.ms(201.0) == 20.0
 
 
+def test_a_measurement_at_a_bad_moment_is_corrected_by_live_frames() -> None:
+    cost = FrameCost()
+    cost.calibrate(0, 300.0)
+    cost.calibrate(1, 250.0)
+    cost.calibrate_alone(200.0, most=3.0)  # beside busy workers a frame takes half as long again
+    for number in range(10):
+        cost.observe(number / 10, 0, 20.0)
+        cost.observe(number / 10, 1, 10.0)
+    assert cost.ms(1.0) == pytest.approx(30.0)
+    assert cost.ms(1.0, rung=1) == pytest.approx(15.0)
+    cost.calibrate_alone(20.0, most=3.0)
+    assert cost.ms(1.0) == pytest.approx(60.0)
+
+
 def test_a_few_slow_frames_are_no_measurement() -> None:
     cost = FrameCost()
     cost.calibrate(0, 20.0)
