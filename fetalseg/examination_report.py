@@ -18,7 +18,7 @@ from typing import NamedTuple
 from fetalseg.anatomy import STRUCTURES, VIEWS, Structure, View, structure
 from fetalseg.examination import CheckList, FrameId, Status, StructureEntry, ViewEntry
 
-__all__ = ["CONTENT_SECURITY_POLICY", "Picture", "ReportFacts", "UsedModel", "render_report"]
+__all__ = ["CONTENT_SECURITY_POLICY", "STYLE_SOURCE", "Picture", "ReportFacts", "UsedModel", "render_report"]
 
 
 class Picture(NamedTuple):
@@ -130,10 +130,9 @@ footer { margin-top: 36px; border-top: 1px solid #d5dae1; padding-top: 10px; col
 }
 """
 
-_STYLE_DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_PAGE_POLICY = (
-    f"default-src 'none'; img-src data:; style-src 'sha256-{_STYLE_DIGEST}'; base-uri 'none'; form-action 'none'"
-)
+# The page's style in the words of a content security policy; no other style can pass for it.
+STYLE_SOURCE = f"'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'"
+_PAGE_POLICY = f"default-src 'none'; img-src data:; style-src {STYLE_SOURCE}; base-uri 'none'; form-action 'none'"
 # For the answer of a server. A page itself can't say who may put it into a frame.
 CONTENT_SECURITY_POLICY = f"{_PAGE_POLICY}; frame-ancestors 'none'"
 

@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fetalseg.examination_report import STYLE_SOURCE
 from fetalseg_server.addresses import FailedAttempts
 from fetalseg_server.journal import Journal
 from fetalseg_server.tokens import ANYONE, Client, NotAuthorisedError, TokenTable
@@ -31,14 +32,17 @@ _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _PROTECTED_PREFIXES = ("/v1/", "/metrics")
 _STREAM_PATH = "/v1/stream"
 
+# The viewer opens a report, fetched with the token, in a new tab. The tab inherits the viewer's policy, which therefore
+# names the style of reports.
+_POLICY = (
+    f"default-src 'none'; script-src 'self'; style-src 'self' {STYLE_SOURCE}; img-src 'self' blob: data:; "
+    "media-src 'self' blob:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+
 # Of every answer. Strict-Transport-Security is left to whoever runs the host: it would bind all of its ports.
 SECURE_HEADERS: tuple[tuple[bytes, bytes], ...] = (
-    (
-        b"content-security-policy",
-        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
-        b"connect-src 'self'; worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
-        b"frame-ancestors 'none'",
-    ),
+    (b"content-security-policy", _POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
