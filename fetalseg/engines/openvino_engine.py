@@ -8,13 +8,10 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import openvino as ov
-import openvino.properties as properties
-import openvino.properties.device as device_properties
-import openvino.properties.hint as hints
 
 from fetalseg.candidates import Candidates
 from fetalseg.engines.base import Engine, usable_cores
+from fetalseg.engines.silent_openvino import device_properties, hints, ov, properties
 from fetalseg.errors import EngineError, ModelFileError
 from fetalseg.model_file import ModelFacts, read_facts
 

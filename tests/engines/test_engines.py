@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -279,14 +281,25 @@ def test_an_unknown_precision_is_refused(kind: str, tiny_model: Path) -> None:
 
 def test_openvino_computes_in_bf16_exactly_where_the_processor_can(tiny_model: Path) -> None:
     need("openvino")
-    import openvino
+    from fetalseg.engines.silent_openvino import ov
 
-    has_units = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    has_units = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     with load_engine(tiny_model, "openvino") as engine:
         assert engine.precision == ("bf16" if has_units else "fp32")
     if not has_units:
         with pytest.raises(EngineError, match="no bf16 units"):
             load_engine(tiny_model, "openvino", precision="bf16")
+
+
+def test_openvino_tells_nobody_and_leaves_nothing_in_the_home_folder(tiny_model: Path, tmp_path: Path) -> None:
+    need("openvino")
+    script = "import sys; from fetalseg.engines import load_engine; load_engine(sys.argv[1], 'openvino'); "
+    script += "print([name for name in sys.modules if name.startswith('openvino_telemetry.')])"
+    command = [sys.executable, "-B", "-c", script, str(tiny_model)]
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bf16_stays_close_to_fp32(tiny_model: Path) -> None:
@@ -336,7 +349,8 @@ def test_an_absent_runtime_names_the_extra(
 ) -> None:
     # None in sys.modules makes an import fail as if the package weren't there.
     monkeypatch.setitem(sys.modules, word, None)
-    monkeypatch.delitem(sys.modules, ENGINES[word].partition(":")[0], raising=False)
+    for module in (ENGINES[word].partition(":")[0], "fetalseg.engines.silent_openvino"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     with pytest.raises(MissingExtraError, match=rf"{word} is not installed; .*fetalseg\[{extra}\]"):
         load_engine(tiny_model, word)
 
