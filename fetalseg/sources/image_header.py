@@ -186,7 +186,7 @@ def _jpeg_size(marker: int, segment: bytes) -> tuple[int, int, Literal[1, 3]]:
 
 def _read_png(data: bytes) -> ImageHeader:
     """PNG specification, third edition, sections 5 and 11."""
-    kept, position, kinds = [data[:8]], 8, set()
+    kept, position, kinds, packed = [data[:8]], 8, set(), 0
     header: tuple[int, int, Literal[1, 3]] | None = None
     while b"IEND" not in kinds:
         if position + 12 > len(data):
@@ -210,10 +210,14 @@ def _read_png(data: bytes) -> ImageHeader:
                 raise FrameError(f"damaged PNG: wrong checksum of chunk {kind.decode()} at byte {position}")
             kept.append(chunk)
         kinds.add(kind)
+        packed += length if kind == b"IDAT" else 0
         position = end
     if header is None or b"IDAT" not in kinds:
         raise FrameError("damaged PNG: no picture between its start and its end")
     height, width, channels = header
+    # The decoder unpacks all there is before it finds out that a picture of this size has no use for it.
+    if packed > (most := 2 * height * (1 + 4 * width) + 1024):
+        raise FrameError(f"damaged PNG: {packed} bytes of picture; {width}x{height} px have at most {most}")
     return ImageHeader("png", width, height, channels, b"".join(kept))
 
 

@@ -175,6 +175,7 @@ class Service:
         for record in self.records:
             record.adopt(info.model, self.defaults)
         log.info("the model is now %s %s (%s)", info.model.name, info.model.version, info.model.sha256)
+        await self.journal.reloaded(f"model {info.model.name} {info.model.version} {info.model.sha256}")
         return info.model
 
     async def drain(self) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import os
 import signal
 import socket
 import threading
@@ -15,16 +15,16 @@ from typing import Any
 
 import uvicorn
 
-from fetalseg.errors import EngineError, FetalsegError
+from fetalseg.errors import EngineError
 from fetalseg_server.app import create_app
 from fetalseg_server.doorkeeper import Doorkeeper, parse_networks
 from fetalseg_server.live_http import LiveHttp
 from fetalseg_server.logs import configure_logs
+from fetalseg_server.reloading import reload_everything
 from fetalseg_server.service import Service
 from fetalseg_server.settings import Settings
 from fetalseg_server.tls import Certificates
 from fetalseg_server.websocket import LiveWebSocket
-from fetalseg_server.worker_pool import ReloadingError
 
 __all__ = ["LiveServer", "listen", "serve"]
 
@@ -129,7 +129,7 @@ class LiveServer(uvicorn.Server):
         self.address = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
         announce = asyncio.create_task(self._announce())
         if threading.current_thread() is threading.main_thread():
-            self._loop.add_signal_handler(signal.SIGHUP, self.begin_reload)
+            self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         try:
             await self.serve(sockets=[listener])
         finally:
@@ -184,15 +184,18 @@ class LiveServer(uvicorn.Server):
             self.should_exit = self.force_exit = True
 
     def begin_reload(self) -> None:
-        """Loads the model again from its file, see `Service.reload`; what becomes of it is in the log."""
-        if self.service.ready and (self._reload is None or self._reload.done()):
-            self._reload = asyncio.ensure_future(self._reload_model())
-        else:
-            log.warning("the model is not reloaded: the server is starting, reloading or ending")
+        """Reads the files again that may change while sessions go on; what becomes of it is in the log."""
+        if self._reload is not None and not self._reload.done():
+            log.warning("nothing is reloaded: the reload before is still going on")
+            return
+        self._reload = asyncio.ensure_future(reload_everything(self.service, self.certificates))
 
-    async def _reload_model(self) -> None:
-        with contextlib.suppress(FetalsegError, ReloadingError):  # they are logged
-            await self.service.reload()
+    def _on_hangup(self) -> None:
+        """In a terminal SIGHUP says that it was closed, and the server must not stay behind."""
+        if os.isatty(0):
+            self.begin_drain()
+        else:
+            self.begin_reload()
 
     async def _drain_and_exit(self) -> None:
         try:

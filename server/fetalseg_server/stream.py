@@ -144,7 +144,7 @@ async def _admit(peer: _Peer, connection: Connection, hello: Hello, client: Clie
             code="overloaded",
             close_code=CloseCode.OVERLOADED,
         )
-    if client.max_sessions is not None and _count(service, client) >= client.max_sessions:
+    if client.max_sessions is not None and service.records.connected_of(client) >= client.max_sessions:
         raise ProtocolError(
             f"all {client.max_sessions} sessions of this token are taken",
             code="overloaded",
@@ -191,10 +191,6 @@ async def _admit(peer: _Peer, connection: Connection, hello: Hello, client: Clie
 def _limits(service: Service, client: Client) -> Limits:
     limits = service.settings.limits
     return limits if client.max_fps is None else replace(limits, max_fps=min(limits.max_fps, client.max_fps))
-
-
-def _count(service: Service, client: Client) -> int:
-    return sum(session.client.name == client.name for session in service.sessions)
 
 
 async def _refuse(peer: _Peer, error: ProtocolError) -> None:

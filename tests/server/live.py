@@ -18,6 +18,7 @@ import psutil
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from fetalseg_server.reloading import reload_everything
 from fetalseg_server.serving import LiveServer
 from fetalseg_server.settings import Settings
 
@@ -73,6 +74,11 @@ class RunningServer:
         while not condition():
             assert time.monotonic() < end, "it did not happen in time"
             time.sleep(0.01)
+
+    def reload(self) -> None:
+        """What SIGHUP does, and waits for its end."""
+        again = reload_everything(self.server.service, self.server.certificates)
+        asyncio.run_coroutine_threadsafe(again, self._loop).result(20)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self.server.begin_drain)
