@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from fetalseg.examination import Changes, CheckList, FrameId
 from fetalseg_server.answers import read_ready, read_result, read_skipped
 from fetalseg_server.client_clock import ClockEstimate, ServerClock
 from fetalseg_server.messages import (
@@ -144,14 +145,27 @@ def test_the_answers_have_the_keys_that_are_sent() -> None:
     header = FrameHeader(1, 7, capture_time_us=123456)
     body = json.dumps({"view": result["view"], "instances": result["instances"]})[1:-1]
     times = {"received_us": 1000, "sent_us": 21000}
-    sent = result_message(header, body, timing_ms=result["timing_ms"], dropped_before=0, **times)
+    news = json.dumps(result["examination"])
+    sent = result_message(header, body, timing_ms=result["timing_ms"], dropped_before=0, examination=news, **times)
     assert json.loads(sent) == result
     assert tuple(result["timing_ms"]) == TIMING_KEYS
-    assert read_result(result, 0).instances[0].structure == "cranium"
+    read = read_result(result, 0)
+    assert read.instances[0].structure == "cranium"
+    assert read.examination == result["examination"]
     times = {"received_us": 41000, "sent_us": 41200}
     sent = skipped_message(FrameHeader(1, 8), "superseded", skipped["detail"], **times)
     assert json.loads(sent) == skipped
     assert read_skipped(skipped, 0).reason == "superseded"
+
+
+def test_an_entry_of_the_check_list_has_the_keys_that_are_sent() -> None:
+    check_list = CheckList()
+    check_list.update(FrameId(7, 1000), [(0, 0.91, 11.5)], ("head", 0.91), frozen=False)
+    sent = check_list.part(Changes(("cranium",), ("head",)))
+    described = examples("result")[0]["examination"]["structures"]["cranium"]
+    assert described.keys() == sent["structures"]["cranium"].keys()
+    assert described["best"] == sent["structures"]["cranium"]["best"]
+    assert sent["views"]["head"].keys() - described.keys() == {"missing"}
 
 
 def test_the_example_of_the_clocks_is_worked_out_rightly() -> None:
