@@ -36,7 +36,7 @@ _APPLICATION_FAILED = 1011
 _SMALL_BUFFER = 4096
 _LIFE_S = 8.0  # of a reader that reads badly, unless it is closed earlier
 _FAREWELL_S = 15.0  # the server cuts a closed connection off by itself after ten
-_LAST_LOOK_S = 3.0  # that a bad reader reads at last
+_LAST_LOOK_S = 1.0  # that a bad reader reads at last
 _HELD_S = 0.3  # that half a message is held
 
 
