@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -227,3 +228,14 @@ def test_frames_that_do_not_fit_are_not_kept(server: RunningServer) -> None:
         cranium = summary(server, client.ready["session"])["examination"]["structures"]["cranium"]
         assert (cranium["status"], cranium["best"]) == ("seen", None)
         assert client.ask(2, JPEG_BYTES, JPEG)["examination"]["structures"]["cranium"]["best"]["sequence"] == 2
+
+
+def test_the_entries_in_the_readme_have_the_keys_that_are_sent(server: RunningServer) -> None:
+    text = (Path(__file__).parents[2] / "server" / "README.md").read_text()
+    described = json.loads(text.split("## The examination")[1].split("```json")[1].split("```")[0])
+    with Client(server.url, HELLO) as client:
+        sent = client.ask(1, JPEG_BYTES)["examination"]
+    (structure,), (view,) = described["structures"].values(), described["views"].values()
+    for entry, real in ((structure, sent["structures"]["cranium"]), (view, sent["views"]["head"])):
+        assert list(entry) == list(real)
+        assert list(entry["best"]) == list(real["best"])
