@@ -20,6 +20,7 @@ from selenium.webdriver.remote.webelement import WebElement
 
 __all__ = [
     "ELSEWHERE",
+    "PATIENCE_S",
     "Viewer",
     "chromium",
     "downloaded",

@@ -65,7 +65,8 @@ export class Examination {
    * @param {boolean} resumed
    */
   connected(ready, resumed) {
-    this.#available = ready.features.includes(FEATURE);
+    const standard = ready.model.structures.join() === STRUCTURES.map(({ name }) => name).join();
+    this.#available = ready.features.includes(FEATURE) && standard; // its list is that of the seventeen
     if (this.#running && !resumed) {
       if (this.#list.done.structures) this.#say("The lost session could not be taken up again: the check list starts afresh.");
       this.#list.clear();
