@@ -126,6 +126,7 @@ def describe(run: Run, budget: Budget) -> str:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="benchmarks/stream.py", description=__doc__.splitlines()[0])
+    parser.epilog = f"A server's token is read from the environment variable {TOKEN_VARIABLE}."
     parser.add_argument("--consoles", type=int, default=1, help="streams at a time (%(default)s)")
     parser.add_argument("--seconds", type=float, default=65.0, help="of streaming, warm-up included (%(default)s)")
     parser.add_argument("--warm-up", type=float, default=5.0, metavar="SECONDS", help="not measured (%(default)s)")
@@ -154,7 +155,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         parser.error("expected at least one console and a warm-up shorter than --seconds")
     if args.url and args.serve:
         parser.error("flags of `fetalseg serve` are for a server of our own, without --url")
-    parser.epilog = f"A server's token is read from {TOKEN_VARIABLE}."
     return args
 
 

@@ -9,61 +9,35 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import socket
-import struct
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from random import Random
-from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from benchmarks.live.console import UNANSWERED, UNSENT, honest_clock, stream
+from benchmarks.live.console import UNSENT, honest_clock, stream
 from benchmarks.live.frames import Cine
 from benchmarks.live.mutation import VALID_TEXTS, mutated, mutated_text, odd_text, valid_frame
-from benchmarks.live.wire import RefusedError, close_code, frame, open_socket, session
+from benchmarks.live.rude_connections import (
+    Tally,
+    Target,
+    farewell,
+    masked,
+    raw_bytes,
+    small_socket,
+    tcp_bytes,
+    whole_messages,
+)
+from benchmarks.live.wire import RefusedError, frame, session
 from fetalseg_server.messages import hello_message
 from fetalseg_server.protocol import MAX_CAPTURE_TIME_US
 
 __all__ = ["MISBEHAVIOURS", "Bounds", "Misbehaviour", "Tally", "Target"]
 
 _FPS = 25
-_APPLICATION_FAILED = 1011
-_SMALL_BUFFER = 4096
 _LIFE_S = 8.0  # of a reader that reads badly, unless it is closed earlier
-_FAREWELL_S = 15.0  # the server cuts a closed connection off by itself after ten
-_LAST_LOOK_S = 1.0  # that a bad reader reads at last
-_HELD_S = 0.3  # that half a message is held
-
-
-@dataclass(frozen=True)
-class Target:
-    """Who is misbehaved at.
-
-    Attributes:
-        url: of the stream, on the loopback.
-        cine: frames to send.
-
-    Raises:
-        ValueError: another machine than this one.
-    """
-
-    url: str
-    cine: Cine
-
-    def __post_init__(self) -> None:
-        if self.address[0] not in ("127.0.0.1", "::1", "localhost"):
-            raise ValueError(f"expected a server on the loopback, got {self.address[0]}")
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port."""
-        parts = urlsplit(self.url)
-        return parts.hostname or "", parts.port or 80
 
 
 @dataclass(frozen=True)
@@ -81,36 +55,6 @@ class Bounds:
     attempts: int = 1000
     pause_s: float = 0.02
     seed: int = 0
-
-
-@dataclass
-class Tally:
-    """What was done and what came of it.
-
-    Attributes:
-        did: attempts, by what they were.
-        sent: frames of sessions that stayed to the end.
-        outcomes: of these frames.
-        closes: connections by how they ended: a close code, or words.
-        faults: what the server did against the protocol.
-    """
-
-    did: Counter[str] = field(default_factory=Counter)
-    sent: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)
-    closes: Counter[str] = field(default_factory=Counter)
-    faults: list[str] = field(default_factory=list)
-
-    @property
-    def unanswered(self) -> int:
-        """Frames of sessions that stayed and were never answered."""
-        return self.outcomes[UNANSWERED]
-
-    def ended(self, code: int | None) -> None:
-        """Notes the end of a connection."""
-        self.closes["gone" if code is None else str(code)] += 1
-        if code == _APPLICATION_FAILED:
-            self.faults.append("a connection was closed with 1011: the application failed")
 
 
 Task = Callable[[Target, Bounds, Tally], Awaitable[None]]
@@ -164,14 +108,14 @@ async def half_sent(target: Target, bounds: Bounds, tally: Tally) -> None:
         match number % 3:
             case 0:
                 tally.did["half a frame"] += 1
-                await _raw_bytes(target, tally, _masked(message)[: random.randrange(2, len(message))], greeted=True)
+                await raw_bytes(target, tally, masked(message)[: random.randrange(2, len(message))], greeted=True)
             case 1:
                 tally.did["a first fragment"] += 1
-                await _raw_bytes(target, tally, _masked(message, last=False), greeted=True)
+                await raw_bytes(target, tally, masked(message, last=False), greeted=True)
             case _:
                 tally.did["half a request"] += 1
                 request = b"GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upg"
-                await _tcp_bytes(target, tally, request[: random.randrange(1, len(request))])
+                await tcp_bytes(target, tally, request[: random.randrange(1, len(request))])
         await asyncio.sleep(bounds.pause_s)
 
 
@@ -210,21 +154,21 @@ async def random_bytes(target: Target, bounds: Bounds, tally: Tally) -> None:
         match number % 5:
             case 0:
                 tally.did["noise for a request"] += 1
-                await _tcp_bytes(target, tally, random.randbytes(random.randrange(1, 2048)))
+                await tcp_bytes(target, tally, random.randbytes(random.randrange(1, 2048)))
             case 1:
                 tally.did["noise for framing"] += 1
-                await _raw_bytes(
+                await raw_bytes(
                     target, tally, random.randbytes(random.randrange(1, 2048)), greeted=random.random() < 0.5
                 )
             case 2:
                 tally.did["noise for hello"] += 1
-                await _messages(target, tally, [_noise(random)])
+                await whole_messages(target, tally, [_noise(random)])
             case 3:
                 tally.did["odd hello"] += 1
-                await _messages(target, tally, [mutated_text(random.choice(VALID_TEXTS[:4]), random)])
+                await whole_messages(target, tally, [mutated_text(random.choice(VALID_TEXTS[:4]), random)])
             case _:
                 tally.did["odd messages"] += 1
-                await _messages(target, tally, [hello_message(), *_conversation(random)])
+                await whole_messages(target, tally, [hello_message(), *_conversation(random)])
         await asyncio.sleep(bounds.pause_s)
 
 
@@ -270,19 +214,6 @@ async def _stream(
     tally.ended(log.close_code)
 
 
-@asynccontextmanager
-async def _small_socket(target: Target) -> AsyncIterator[socket.socket]:
-    """A connection whose system holds back as few answers as it can."""
-    small = socket.socket()
-    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL_BUFFER)
-    small.setblocking(False)
-    try:
-        await asyncio.get_running_loop().sock_connect(small, target.address)
-        yield small
-    finally:
-        small.close()
-
-
 async def _read_badly(target: Target, bounds: Bounds, tally: Tally, *, every_s: float | None) -> None:
     """Lives of a console that sends at 25 FPS and reads an answer now and then, or never; then it comes back."""
     end = time.monotonic() + bounds.seconds
@@ -290,14 +221,14 @@ async def _read_badly(target: Target, bounds: Bounds, tally: Tally, *, every_s: 
         tally.did["session"] += 1
         try:
             async with (
-                _small_socket(target) as small,
+                small_socket(target) as small,
                 session(target.url, {"masks": "labelmap"}, sock=small, max_queue=1, close_timeout=1) as (connection, _),
             ):
                 reading = asyncio.create_task(_read_now_and_then(connection, every_s))
                 await _send_until(connection, target.cine, tally, min(end, time.monotonic() + _LIFE_S), bounds)
                 reading.cancel()
                 await asyncio.wait([reading])
-                await _farewell(connection, tally)
+                await farewell(connection, tally)
         except RefusedError as error:
             tally.ended(error.close_code)
             await asyncio.sleep(bounds.pause_s)
@@ -331,82 +262,6 @@ async def _read_now_and_then(connection: ClientConnection, every_s: float | None
         return
 
 
-async def _farewell(connection: ClientConnection, tally: Tally) -> None:
-    """Reads at last, to learn how the server ended the session; a session that still lives is broken."""
-    try:
-        async with asyncio.timeout(_FAREWELL_S if connection.close_code else _LAST_LOOK_S):
-            while True:
-                await connection.recv()
-    except ConnectionClosed as closed:
-        tally.ended(close_code(closed))
-    except TimeoutError:
-        connection.transport.abort()
-        tally.closes["broken by the console"] += 1
-
-
-async def _raw_bytes(target: Target, tally: Tally, data: bytes, *, greeted: bool) -> None:
-    """Bytes below the WebSocket library, after the upgrade and perhaps after `hello`."""
-    try:
-        async with session(target.url) if greeted else _only_opened(target) as (connection, _):
-            connection.transport.write(data)
-            try:
-                async with asyncio.timeout(_HELD_S):
-                    while True:
-                        await connection.recv()
-            except ConnectionClosed as closed:
-                tally.ended(close_code(closed))
-            except TimeoutError:
-                connection.transport.abort()
-                tally.closes["broken by the console"] += 1
-    except RefusedError as error:
-        tally.ended(error.close_code)
-    except (OSError, WebSocketException) as error:
-        tally.closes[type(error).__name__] += 1
-
-
-@asynccontextmanager
-async def _only_opened(target: Target) -> AsyncIterator[tuple[ClientConnection, dict[str, object]]]:
-    async with open_socket(target.url) as connection:
-        yield connection, {}
-
-
-async def _tcp_bytes(target: Target, tally: Tally, data: bytes) -> None:
-    """Bytes instead of a request."""
-    try:
-        reader, writer = await asyncio.open_connection(*target.address)
-        writer.write(data)
-        try:
-            async with asyncio.timeout(_HELD_S):
-                while await reader.read(4096):
-                    pass
-            tally.closes["closed by the server"] += 1
-        except TimeoutError:
-            tally.closes["broken by the console"] += 1
-        finally:
-            writer.transport.abort()
-    except OSError as error:
-        tally.closes[type(error).__name__] += 1
-
-
-async def _messages(target: Target, tally: Tally, messages: Sequence[str | bytes]) -> None:
-    """Whole WebSocket messages, then `bye`, then whatever the server answers to the end."""
-    try:
-        async with open_socket(target.url) as connection:
-            for message in messages:
-                await connection.send(message)
-            await connection.send('{"type":"bye"}')
-            try:
-                async with asyncio.timeout(_FAREWELL_S):
-                    while True:
-                        await connection.recv()
-            except TimeoutError:
-                tally.faults.append(f"no end within {_FAREWELL_S:g} s after odd messages and bye")
-    except ConnectionClosed as closed:
-        tally.ended(close_code(closed))
-    except (OSError, WebSocketException) as error:
-        tally.closes[type(error).__name__] += 1
-
-
 def _conversation(random: Random) -> Iterator[str | bytes]:
     """Frames and texts that are right, nearly right, or noise."""
     sequence = 0
@@ -428,8 +283,3 @@ def _conversation(random: Random) -> Iterator[str | bytes]:
 def _noise(random: Random) -> str | bytes:
     data = random.randbytes(random.randrange(0, 512))
     return data if random.random() < 0.5 else data.decode("latin-1")
-
-
-def _masked(message: bytes, *, last: bool = True) -> bytes:
-    """A binary WebSocket message as a client frames it, with a mask of zeros."""
-    return struct.pack("!BBQ4x", 0x82 if last else 0x02, 0x80 | 127, len(message)) + message

@@ -37,4 +37,5 @@ def plot_cdf(path: Path, latencies_ms: Sequence[float], *, budget_ms: float, tit
     axes.set_xlim(left=0)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
