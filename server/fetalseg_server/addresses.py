@@ -85,7 +85,7 @@ class FailedAttempts:
         self._limits.setdefault(group, RateLimit(self._per_minute / 60, self._per_minute)).take()
 
     def _forget_some(self) -> None:
-        """Those that owe nothing, else the oldest."""
+        """Those that owe nothing, and a part of the others, the oldest: many at a time, because it takes a while."""
         self._limits = {group: limit for group, limit in self._limits.items() if not limit.full}
-        while len(self._limits) >= _MAX_ADDRESSES:
-            del self._limits[next(iter(self._limits))]
+        for group in list(self._limits)[: len(self._limits) - _MAX_ADDRESSES // 2]:
+            del self._limits[group]

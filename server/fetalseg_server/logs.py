@@ -12,7 +12,7 @@ import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
-__all__ = ["configure_logs", "current_session"]
+__all__ = ["configure_logs", "current_session", "formatter"]
 
 # The session that the running task serves, "" for none.
 current_session: ContextVar[str] = ContextVar("current_session", default="")
@@ -31,10 +31,15 @@ def configure_logs(log_format: str, log_level: str) -> None:
         log_level: "debug", "info", "warning" or "error".
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json() if log_format == "json" else _Text())
+    handler.setFormatter(formatter(log_format))
     logging.basicConfig(level=log_level.upper(), handlers=[handler], force=True)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def formatter(log_format: str) -> logging.Formatter:
+    """Writes a record as a line; "text" or "json"."""
+    return _Json() if log_format == "json" else _Text()
 
 
 def _time(record: logging.LogRecord) -> str:
