@@ -16,9 +16,17 @@ from html import escape
 from typing import NamedTuple
 
 from fetalseg.anatomy import STRUCTURES, VIEWS, Structure, View, structure
-from fetalseg.examination import CheckList, FrameId, Status, StructureEntry, ViewEntry
+from fetalseg.examination import BestFrame, CheckList, FrameId, Status, StructureEntry, ViewEntry
 
-__all__ = ["CONTENT_SECURITY_POLICY", "STYLE_SOURCE", "Picture", "ReportFacts", "UsedModel", "render_report"]
+__all__ = [
+    "CONTENT_SECURITY_POLICY",
+    "STYLE_SOURCE",
+    "Picture",
+    "ReportFacts",
+    "UsedModel",
+    "render_report",
+    "shown_frames",
+]
 
 
 class Picture(NamedTuple):
@@ -120,7 +128,9 @@ figure .none { padding: 60px 20px; color: #c6ccd4; text-align: center; }
 figcaption { padding-top: 6px; font-size: 13.5px; color: #3a4452; }
 a { color: #0b57a4; }
 footer { margin-top: 36px; border-top: 1px solid #d5dae1; padding-top: 10px; color: #556070; font-size: 13px; }
-@media (max-width: 760px) { .views { grid-template-columns: repeat(2, 1fr); } .figures { grid-template-columns: 1fr; } }
+@media screen and (max-width: 760px) {
+  .views { grid-template-columns: repeat(2, 1fr); } .figures { grid-template-columns: 1fr; }
+}
 @media print {
   @page { margin: 14mm; }
   body { max-width: none; padding: 0; font-size: 10.5pt; }
@@ -140,15 +150,25 @@ _WORDS: dict[Status, str] = {"not_yet": "○ not yet", "seen": "✓ seen", "comp
 _NONE = "–"
 
 
+def shown_frames(check_list: CheckList) -> tuple[FrameId, ...]:
+    """The frames that a report shows, in its order: the best ones of all that counts as seen, each once."""
+    frames: list[FrameId] = []
+    for view in VIEWS:
+        members = [check_list.structures[known.name] for known in STRUCTURES if known.group == view.name]
+        bests = [_best(entry) for entry in (check_list.views[view.name], *members)]
+        frames += [best.frame for best in bests if best is not None]
+    return tuple(dict.fromkeys(frames))
+
+
 def render_report(facts: ReportFacts, check_list: CheckList, pictures: Mapping[FrameId, Picture]) -> str:
     """The page.
 
     Args:
         facts: about the session.
         check_list: left as it is.
-        pictures: of its best frames; one that is absent is named, with a blank in its place.
+        pictures: of its `shown_frames`; one that is absent is named, with a blank in its place.
     """
-    figures = _number_figures(check_list)
+    figures = {frame: number for number, frame in enumerate(shown_frames(check_list), 1)}
     shown: set[FrameId] = set()  # a frame that is the best of several things is shown with the first of them
     sections = [_section(view, check_list, facts, figures, pictures, shown) for view in VIEWS]
     return "\n".join(
@@ -218,7 +238,7 @@ def _section(
     members = [known for known in STRUCTURES if known.group == view.name]
     rows = [_row("Whole view", entry, facts, figures, kind="whole")]
     rows += [_row(known.title, check_list.structures[known.name], facts, figures) for known in members]
-    best = [entry.best, *(check_list.structures[known.name].best for known in members)]
+    best = [_best(entry), *(_best(check_list.structures[known.name]) for known in members)]
     frames = list(dict.fromkeys(one.frame for one in best if one is not None and one.frame not in shown))
     shown.update(frames)
     drawn = "".join(_figure(frame, figures[frame], check_list, facts, pictures.get(frame)) for frame in frames)
@@ -235,7 +255,7 @@ def _section(
 def _row(
     title: str, entry: StructureEntry, facts: ReportFacts, figures: Mapping[FrameId, int], *, kind: str = ""
 ) -> str:
-    when, best = entry.appearances, entry.best
+    when, best = entry.appearances, _best(entry)
     number = None if best is None else figures[best.frame]
     cells = [
         str(when.frames),
@@ -269,26 +289,20 @@ def _figure(frame: FrameId, number: int, check_list: CheckList, facts: ReportFac
 def _best_of(frame: FrameId, check_list: CheckList) -> list[str]:
     """What a frame shows best, in words, each with its score."""
     views = [
-        f"the {name} view ({entry.best.score:.2f})"
+        f"the {name} view ({best.score:.2f})"
         for name, entry in check_list.views.items()
-        if entry.best is not None and entry.best.frame == frame
+        if (best := _best(entry)) is not None and best.frame == frame
     ]
     return views + [
-        f"{_lower(structure(name))} ({entry.best.score:.2f})"
+        f"{_lower(structure(name))} ({best.score:.2f})"
         for name, entry in check_list.structures.items()
-        if entry.best is not None and entry.best.frame == frame
+        if (best := _best(entry)) is not None and best.frame == frame
     ]
 
 
-def _number_figures(check_list: CheckList) -> dict[FrameId, int]:
-    """Figures are numbered in the order in which the sections show them."""
-    frames: dict[FrameId, int] = {}
-    for view in VIEWS:
-        members = [check_list.structures[known.name] for known in STRUCTURES if known.group == view.name]
-        for entry in (check_list.views[view.name], *members):
-            if entry.best is not None:
-                frames.setdefault(entry.best.frame, len(frames) + 1)
-    return frames
+def _best(entry: StructureEntry) -> BestFrame | None:
+    """The best frame, where there is more to it than a finding that may be a mistake."""
+    return None if entry.status == "not_yet" else entry.best
 
 
 def _status(entry: StructureEntry) -> str:

@@ -12,7 +12,14 @@ import pytest
 
 from fetalseg.anatomy import STRUCTURES, VIEWS, structure
 from fetalseg.examination import CheckList, FrameId
-from fetalseg.examination_report import CONTENT_SECURITY_POLICY, Picture, ReportFacts, UsedModel, render_report
+from fetalseg.examination_report import (
+    CONTENT_SECURITY_POLICY,
+    Picture,
+    ReportFacts,
+    UsedModel,
+    render_report,
+    shown_frames,
+)
 
 FACTS = ReportFacts(
     session="0123456789abcdef0123456789abcdef",
@@ -65,7 +72,7 @@ class Page(HTMLParser):
 def check_list() -> CheckList:
     """A head with its midline in one frame, a hand and a part of the neck in another."""
     result = CheckList()
-    result.update(FIRST, findings(("cranium", 0.91), ("midline_falx", 0.6)), ("head", 0.91))
+    result.update(FIRST, findings(("cranium", 0.91), ("midline_falx", 0.82)), ("head", 0.91))
     result.update(SECOND, findings(("palate", 0.85), ("hand", 0.8)), ("neck", 0.85))
     return result
 
@@ -83,7 +90,7 @@ def page() -> Page:
 def test_it_says_what_was_examined_with_what(page: Page) -> None:
     assert page.open == []
     for words in (
-        "1 of 6 views complete, 3 of 17 structures seen",
+        "1 of 6 views complete, 4 of 17 structures seen",
         "2026-03-04 15:16:17 UTC",
         "12:34.3",
         FACTS.session,
@@ -106,12 +113,13 @@ def test_a_part_of_a_view_is_named_as_such(page: Page) -> None:
 
 
 def test_a_frame_that_is_best_for_several_things_is_shown_once(page: Page) -> None:
+    assert shown_frames(check_list()) == (FIRST, SECOND)
     images = page.all("img")
     assert [image["src"] for image in images] == [
         "data:image/jpeg;base64," + base64.b64encode(data).decode() for data in (JPEG, JPEG + b"2")
     ]
     assert (
-        "Figure 1. Best frame of the head view (0.91), cranium (0.91), midline with falx (0.60). At 0:01.0, frame 25."
+        "Figure 1. Best frame of the head view (0.91), cranium (0.91), midline with falx (0.82). At 0:01.0, frame 25."
         in (page.text)
     )
     assert (
@@ -126,6 +134,15 @@ def test_a_frame_without_a_picture_is_still_listed() -> None:
     page = Page(render_report(FACTS, check_list(), {FIRST: Picture(JPEG, 640, 480)}))
     assert len(page.all("img")) == 1
     assert "This frame could not be drawn. Figure 2. Best frame of the neck view" in page.text
+
+
+def test_a_finding_that_may_be_a_mistake_has_no_figure() -> None:
+    examined = CheckList()
+    examined.update(FIRST, findings(("heart", 0.5)), None)  # one frame, and no strong score
+    assert shown_frames(examined) == ()
+    page = Page(render_report(FACTS, examined, {FIRST: Picture(JPEG, 640, 480)}))
+    assert page.all("img") == page.all("figure") == []
+    assert "0 of 17 structures seen" in page.text
 
 
 def test_an_examination_that_saw_nothing_has_a_report() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fetalseg.examination import FrameId
-from fetalseg.examination_report import Picture, ReportFacts, UsedModel, render_report
+from fetalseg.examination_report import Picture, ReportFacts, UsedModel, render_report, shown_frames
 from fetalseg_server.examination import Examination, KeptFrame
 from fetalseg_server.jobs import Answer
 from fetalseg_server.session_record import SessionRecord
@@ -78,8 +78,8 @@ class Reports:
             engine=engine,
         )
         pictures: dict[FrameId, Picture] = {}
-        for name, frame in frames.items():
-            answer = await self._draw(frame)
+        for name in shown_frames(check_list):
+            answer = await self._draw(frames[name])
             if answer.outcome == "result":
                 pictures[name] = Picture(answer.data, answer.width, answer.height)
         # Megabytes of text: not on the event loop.
