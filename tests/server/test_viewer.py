@@ -281,3 +281,17 @@ def test_a_skipped_frame_shows_its_reason_and_then_the_bare_picture(
         viewer.element("use-cine").click()
         viewer.wait(has_contours, "contours")
         viewer.wait(lambda s: not viewer.element("skip-badge").is_displayed(), "the badge to go")
+
+
+def test_another_model_is_named_without_a_new_connection(
+    browser: WebDriver, crafted_settings: Settings, tmp_path: Path
+) -> None:
+    model = tmp_path / "crafted.onnx"
+    write_crafted_model(model)
+    with running(replace(crafted_settings, model=str(model))) as live, opened(browser, live.http) as viewer:
+        viewer.wait(has_contours, "contours")
+        write_crafted_model(model, facts=replace(crafted_facts(), version="2.0.0").to_json())
+        live.reload()
+        viewer.wait(lambda s: "crafted 2.0.0" in viewer.element("model").text, "the name of the new model")
+        assert viewer.element("message").is_displayed(), "a person is told that the results come from another model"
+        assert viewer.state()["counts"]["connections"] == 1

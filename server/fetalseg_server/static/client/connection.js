@@ -18,7 +18,7 @@
  *
  * @typedef {object} ConnectionEvents
  * @property {() => SessionOptions} hello options for the next hello
- * @property {(status: Status) => void} onStatus
+ * @property {(status: Status) => void} onStatus the state has changed, or what `ready` says
  * @property {(ready: Ready, resumed: boolean) => void} onReady resumed: it is the session that was lost
  * @property {(message: ServerMessage) => void} onMessage all but ready and pong
  * @property {() => void} onLost what was on its way is owed no more; called before the status changes
@@ -73,7 +73,7 @@ export class Connection {
     return this.#status;
   }
 
-  /** The server's `ready` message of this connection, or null. */
+  /** The server's `ready` message of this connection, with the model that it uses now; or null. */
   get ready() {
     return this.#ready;
   }
@@ -149,6 +149,11 @@ export class Connection {
         this.#ponged(message);
         break;
       case "unreadable":
+        break;
+      case "notice":
+        if (message.model && this.#ready) this.#ready = { ...this.#ready, model: message.model };
+        this.#events.onStatus(this.#status);
+        this.#events.onMessage(message);
         break;
       case "error":
         if (message.fatal) this.#fatalError = message.message || message.code;

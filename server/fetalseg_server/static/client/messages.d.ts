@@ -50,12 +50,20 @@ export type ClientMessage = Hello | Configure | Ping | Bye;
 
 // From the server; all times ending in `_us` are its monotonic clock in microseconds
 
+export interface Model {
+  name: string;
+  version: string;
+  sha256: string;
+  /** height, width */
+  input: [number, number];
+  /** in the order of their ids */
+  structures: string[];
+}
 export interface Ready {
   type: "ready";
   session: string;
   protocol: number;
-  /** `input` is height, width; `structures` are in the order of their ids */
-  model: { name: string; version: string; sha256: string; input: [number, number]; structures: string[] };
+  model: Model;
   engine: string;
   limits: { window: number; max_frame_bytes: number; max_pixels: number; max_fps: number };
   features: string[];
@@ -162,5 +170,7 @@ export interface Notice {
   type: "notice";
   code: string;
   message?: string;
+  /** with "model_changed": the one that the next results come from */
+  model?: Model;
 }
 export type ServerMessage = Ready | ErrorMessage | Result | Skipped | Configured | Pong | Notice;

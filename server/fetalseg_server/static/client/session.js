@@ -26,7 +26,7 @@
  * @property {number} scale pixels of the picture per pixel of the result
  *
  * @typedef {object} SessionEvents
- * @property {(status: Status) => void} onStatus
+ * @property {(status: Status) => void} onStatus the state has changed, or what `ready` says
  * @property {(ready: Ready, resumed: boolean) => void} onReady resumed: check list and identities of a lost session are back
  * @property {(result: Result, picture: Picture, facts: Facts) => void} onResult the receiver owns the picture
  * @property {(skip: {reason: string, detail: string}) => void} onSkipped
@@ -86,7 +86,7 @@ export class StreamSession {
     return this.#connection.status;
   }
 
-  /** The server's `ready` message of this connection, or null. */
+  /** The server's `ready` message of this connection, with the model that it uses now; or null. */
   get ready() {
     return this.#connection.ready;
   }
@@ -172,13 +172,13 @@ export class StreamSession {
     if (!this.ready || this.#encoding || this.#window.full || !this.#newest) return;
     if (performance.now() - this.#lastSentAt < this.#leastGapMs) return; // the next picture comes soon enough
     const { picture, offeredAt } = this.#newest;
-    const { ready } = this;
+    const { connections } = this.#counts;
     this.#newest = null;
     this.#encoding = true;
     try {
       const encoded = await this.#encoder.encode(picture);
       // Another connection may have begun meanwhile, with a window of its own.
-      if (ready === this.ready) this.#send(picture, encoded, performance.now() - offeredAt);
+      if (this.ready && connections === this.#counts.connections) this.#send(picture, encoded, performance.now() - offeredAt);
       else picture.bitmap.close();
     } catch (error) {
       picture.bitmap.close();

@@ -35,10 +35,13 @@ const session = new StreamSession(
   streamUrl.href,
   { codec: "jpeg", masks: "polygon", min_score: LEAST_SCORE, track: true },
   {
-    onStatus: (status) => connection.update(status),
+    onStatus(status) {
+      connection.update(status);
+      if (session.ready) legend.list(session.ready.model.structures);
+      legend.mark(examination.list);
+    },
     onReady(ready, resumed) {
       hush();
-      legend.list(ready.model.structures);
       live.connected();
       examination.connected(ready, resumed);
     },

@@ -99,9 +99,11 @@ export class Examination {
     this.#dialog.close();
     this.#running = false;
     this.#list.clear();
-    this.#session.configure({ examination: false });
     this.#remember("");
     this.#show();
+    this.#session.configure({ examination: false }); // the frames go at once
+    this.#session.leave(); // another examination is another session, whose report has nothing of this one
+    this.#session.connect();
   }
 
   /**

@@ -34,6 +34,8 @@ export async function fetchReport(session, token) {
 export async function openReport(session, token) {
   const tab = window.open("", "_blank");
   if (!tab) throw new Error("The browser blocked the report's tab; allow pop-ups for this page, or save the report.");
+  tab.document.title = "Report";
+  tab.document.body.textContent = "The report is being made…"; // its frames wait for their turn behind the live ones
   try {
     tab.location.replace(temporaryUrl(await fetchReport(session, token)));
   } catch (error) {
