@@ -65,8 +65,9 @@ def serving(arguments: Sequence[str] = (), *, command: Sequence[str] = _COMMAND)
 
     Raises:
         FetalsegError: it isn't ready in time; the text has its last words.
+        SystemExit: somebody asked the benchmark to end; the server is gone all the same.
     """
-    with tempfile.TemporaryFile() as log:
+    with tempfile.TemporaryFile() as log, _ends_on_sigterm():
         process = subprocess.Popen(
             [*command, "serve", "--host", "127.0.0.1", "--port", "0", *arguments],
             stdin=subprocess.DEVNULL,
@@ -79,6 +80,20 @@ def serving(arguments: Sequence[str] = (), *, command: Sequence[str] = _COMMAND)
             yield ServedProcess(_address(process, log), process.pid)
         finally:
             _stop(process)
+
+
+@contextlib.contextmanager
+def _ends_on_sigterm() -> Iterator[None]:
+    """SIGTERM unwinds the program instead of ending it at once, or servers would stay behind."""
+
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _address(process: subprocess.Popen[str], log: IO[bytes]) -> str:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 
+import psutil
 import pytest
 
 from benchmarks.live.frames import Cine
@@ -57,6 +61,20 @@ def test_a_flat_run_with_an_unanswered_frame_fails() -> None:
     found = seen(0)
     found.unanswered = 1
     assert not passes(found, None, leak=1024)
+
+
+def test_a_benchmark_that_is_told_to_end_takes_its_server_with_it() -> None:
+    command = [sys.executable, "-m", "benchmarks.soak", "--frames", "1000000", "--control-frames", "0"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as benchmark:
+        assert benchmark.stderr is not None
+        assert "soak: 1000000 frames" in benchmark.stderr.readline()  # the server is ready
+        started = psutil.Process(benchmark.pid).children(recursive=True)
+        assert started
+        benchmark.terminate()
+        assert benchmark.wait(60) == 128 + signal.SIGTERM
+    gone, alive = psutil.wait_procs(started, timeout=20)
+    assert gone
+    assert not alive
 
 
 async def test_a_short_soak_answers_every_frame_on_every_connection(server: RunningServer) -> None:
