@@ -26,6 +26,7 @@ from fetalseg_server.security import Access, Client, TokenTable, refusal_of_bind
 from fetalseg_server.session import Session
 from fetalseg_server.session_record import SessionRecord, SessionRecords
 from fetalseg_server.settings import Settings
+from fetalseg_server.shutdown import Moment, MomentReachedError
 from fetalseg_server.single_image import SingleImage
 from fetalseg_server.summary import Reports
 from fetalseg_server.worker_pool import WorkerPool
@@ -51,7 +52,9 @@ class Service:
         sessions: connections past their `hello`.
         records: what of sessions outlives their connections.
         reports: pages about examinations.
+        entering: connections before the answer to their `hello`.
         draining: the server is shutting down.
+        end_begins: when it begins to.
         failure: the engine could not be started at all; None otherwise.
 
     Raises:
@@ -82,7 +85,10 @@ class Service:
             forget=SessionRecord.forget,
         )
         self.reports = Reports(self.draw, max_waiting=settings.http_waiting)
+        self.entering = 0
         self.draining = False
+        self.end_begins = Moment()
+        self._answers_end = Moment()
         self.failure: Exception | None = None
         self.started: asyncio.Event = asyncio.Event()
         self.pool = WorkerPool(settings, str(self.model_path), self._on_change)
@@ -183,6 +189,7 @@ class Service:
         if self.draining:
             return
         self.draining = True
+        self.end_begins.reach()
         self._on_change()
         give_up = time.monotonic() + self.settings.drain_timeout_s
         for session in tuple(self.sessions):
@@ -191,10 +198,11 @@ class Service:
             await asyncio.sleep(self.settings.drain_grace_s)
         for session in tuple(self.sessions):
             session.close(CloseCode.DRAINING, "draining", owes=True)
-        await self._until_no_sessions(give_up)
+        await self._until_nothing_is_owed(give_up)
+        self._answers_end.reach()
         for session in tuple(self.sessions):
             session.close(CloseCode.DRAINING, "draining", owes=False)
-        await self._until_no_sessions(time.monotonic() + _LAST_WRITES_S)
+        await self._until_nothing_is_owed(time.monotonic() + _LAST_WRITES_S)
 
     async def segment(self, work: SingleImage) -> Answer:
         """Runs one image that belongs to no session, in turn with the sessions' frames."""
@@ -202,7 +210,9 @@ class Service:
             return Answer(0, "overloaded", f"{self._images_waiting} images are waiting already")
         self._images_waiting += 1
         try:
-            return await self._work_on(work)
+            return await self._answers_end.unless_reached(self._work_on(work))
+        except MomentReachedError:
+            return Answer(0, "draining", "the server is shutting down")
         finally:
             self._images_waiting -= 1
 
@@ -217,8 +227,8 @@ class Service:
         finally:
             lane.scheduler.withdraw(image)
 
-    async def _until_no_sessions(self, give_up: float) -> None:
-        while self.sessions and time.monotonic() < give_up:
+    async def _until_nothing_is_owed(self, give_up: float) -> None:
+        while (self.sessions or self.entering or self._images_waiting) and time.monotonic() < give_up:
             await asyncio.sleep(0.01)
 
     async def _start_engine(self) -> None:

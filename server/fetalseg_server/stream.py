@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Coroutine
 from dataclasses import replace
+from typing import Any, TypeVar
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -19,11 +21,14 @@ from fetalseg_server.protocol import SUBPROTOCOL, CloseCode, Connection, Hello, 
 from fetalseg_server.security import Client, NotAuthorisedError, address_of, vouch_for
 from fetalseg_server.service import Service
 from fetalseg_server.session import Session
+from fetalseg_server.shutdown import MomentReachedError
 from fetalseg_server.worker_pool import NoCapacityError
 
 __all__ = ["serve_stream"]
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class _Peer:
@@ -57,7 +62,17 @@ class _Peer:
 
 async def serve_stream(websocket: WebSocket, service: Service) -> None:
     """Serves one connection until its end."""
-    address = address_of(websocket.scope)
+    service.entering += 1
+    try:
+        session = await _enter(websocket, service)
+    finally:
+        service.entering -= 1
+    if session is not None:
+        await _serve(session, address_of(websocket.scope), service)
+
+
+async def _enter(websocket: WebSocket, service: Service) -> Session | None:
+    """From the upgrade to the answer to `hello`; None where the connection was refused or went away."""
     offered = SUBPROTOCOL in websocket.scope.get("subprotocols", ())
     await websocket.accept(subprotocol=SUBPROTOCOL if offered else None)
     peer = _Peer(websocket)
@@ -67,32 +82,56 @@ async def serve_stream(websocket: WebSocket, service: Service) -> None:
             got = ", ".join(websocket.scope.get("subprotocols", ())) or "none"
             raise ProtocolError(f"expected the subprotocol {SUBPROTOCOL}, got {got}", code="bad_subprotocol")
         _check_page(websocket, service)
-        hello = await _hello(peer, connection, service)
+        hello = await _unless_draining(_hello(peer, connection, service), service)
         if hello is None:
-            return
+            return None
         client = _client(websocket, hello, service)
         session = await _admit(peer, connection, hello, client, service)
+        await _record(session, address_of(websocket.scope), service)
     except ProtocolError as error:
         service.metrics.closed.labels(str(error.close_code.value)).inc()
-        await service.journal.refused(address, error.code)
+        await service.journal.refused(address_of(websocket.scope), error.code)
         await _refuse(peer, error)
-        return
+        return None
+    return session
+
+
+async def _record(session: Session, address: str, service: Service) -> None:
+    """Nobody is served whose session can't be recorded."""
+    try:
+        await service.journal.connected(session.id, session.client, address, service.model)
+    except AuditError as error:
+        _leave(session, service)
+        session.seat.leave()
+        raise ProtocolError(str(error), code="audit_failed", close_code=CloseCode.OVERLOADED) from None
+
+
+async def _serve(session: Session, address: str, service: Service) -> None:
+    """A session from its `ready` to the end of its connection."""
     current_session.set(session.id)
     begun_s, code = time.monotonic(), None
     try:
-        await service.journal.connected(session.id, client, address, service.model)
         code = await session.run()
         service.metrics.closed.labels("none" if code is None else str(code.value)).inc()
-    except AuditError as error:
-        session.seat.leave()
-        code = CloseCode.OVERLOADED
-        await _refuse(peer, ProtocolError(str(error), code="audit_failed", close_code=code))
     finally:
-        service.sessions.discard(session)
-        service.records.leave(session.record, session)
-        service.metrics.sessions.set(len(service.sessions))
+        _leave(session, service)
         seconds = time.monotonic() - begun_s
-        await service.journal.ended(session.id, client, address, code=code, seconds=seconds, frames=session.outcomes)
+        await service.journal.ended(
+            session.id, session.client, address, code=code, seconds=seconds, frames=session.outcomes
+        )
+
+
+def _leave(session: Session, service: Service) -> None:
+    service.sessions.discard(session)
+    service.records.leave(session.record, session)
+    service.metrics.sessions.set(len(service.sessions))
+
+
+async def _unless_draining(work: Coroutine[Any, Any, T], service: Service) -> T:
+    try:
+        return await service.end_begins.unless_reached(work)
+    except MomentReachedError:
+        raise ProtocolError("the server is shutting down", code="draining", close_code=CloseCode.DRAINING) from None
 
 
 def _check_page(websocket: WebSocket, service: Service) -> None:
@@ -132,11 +171,9 @@ async def _admit(peer: _Peer, connection: Connection, hello: Hello, client: Clie
     """Answers a `hello`; the session is counted from here on."""
     if hello.options.model not in (None, service.model.name):
         raise ProtocolError(f"expected model {service.model.name!r}, got {hello.options.model!r}", code="unknown_model")
-    engine = await service.engine_info()
+    engine = await _unless_draining(service.engine_info(), service)
     if engine is None:
         raise ProtocolError("the engine can't be started", code="engine_error", close_code=CloseCode.OVERLOADED)
-    if service.draining:
-        raise ProtocolError("the server is shutting down", code="draining", close_code=CloseCode.DRAINING)
     record = None if hello.resume is None else service.records.reclaim(hello.resume, client)
     if service.records.connected >= service.settings.max_sessions:
         raise ProtocolError(

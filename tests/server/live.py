@@ -80,8 +80,15 @@ class RunningServer:
         again = reload_everything(self.server.service, self.server.certificates)
         asyncio.run_coroutine_threadsafe(again, self._loop).result(20)
 
-    def stop(self) -> None:
+    def begin_drain(self) -> None:
+        """What SIGTERM does."""
         self._loop.call_soon_threadsafe(self.server.begin_drain)
+
+    def stop(self) -> None:
+        if self.server.service.draining:  # once more would end at once
+            self._thread.join(30)
+        else:
+            self.begin_drain()
         self._thread.join(30)
         assert not self._thread.is_alive(), "the server did not stop"
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 from crafted_model import write_crafted_model
 
-from server.live import Client, encoded, frame, picture
+from fetalseg_server.settings import Settings
+from server.live import Client, encoded, frame, picture, running
 
 JPEG_BYTES = encoded(picture())
 COMMAND = [sys.executable, "-m", "fetalseg.cli", "serve", "--port", "0", "--threads", "1"]
@@ -83,6 +86,28 @@ def test_an_engine_that_hangs_does_not_keep_a_draining_server_alive(model: Path,
             assert (last["type"], code) == ("notice", 1001)
         assert process.wait(20) == 0
         assert not worker.is_running()
+
+
+def test_whoever_waits_is_told_that_the_server_ends(crafted_settings: Settings) -> None:
+    """Before a `hello`, with a slow head, with an image that a hanging engine has; and nobody holds the server up."""
+    settings = replace(crafted_settings, drain_timeout_s=0.5, engine_timeout_s=60, request_timeout_s=60)
+    with running(settings) as live, Client(live.url) as silent, ExitStack() as stack:
+        host, _, port = live.host.rpartition(":")
+        slow, asking = (stack.enter_context(socket.create_connection((host, int(port)), 20)) for _ in range(2))
+        slow.sendall(b"GET / HTTP/1.1\r\nHost: loc")
+        worker = live.worker()
+        worker.suspend()
+        head = "POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
+        asking.sendall(f"{head}Content-Length: {len(JPEG_BYTES)}\r\n\r\n".encode() + JPEG_BYTES)
+        live.wait_until(lambda: any(lane.worker.in_flight for lane in live.server.service.pool.lanes))
+        live.begin_drain()
+        last, code = silent.end()
+        assert last is not None
+        assert (last["type"], last["code"], code) == ("error", "draining", 1001)
+        assert slow.recv(4096) == b""
+        said = b"".join(iter(lambda: asking.recv(4096), b""))
+        assert said.startswith(b"HTTP/1.1 503")
+        assert b'{"error":{"code":"draining","message":"the server is shutting down"}}' in said
 
 
 def test_the_engine_ends_with_a_server_that_is_killed(model: Path) -> None:
