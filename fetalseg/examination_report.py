@@ -134,6 +134,7 @@ footer { margin-top: 36px; border-top: 1px solid #d5dae1; padding-top: 10px; col
 @media print {
   @page { margin: 14mm; }
   body { max-width: none; padding: 0; font-size: 10.5pt; }
+  .views { grid-template-columns: repeat(3, 1fr); }
   .notice, .views a, .status, figure img { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   section { break-inside: auto; } h2, .head, tr { break-inside: avoid; } .head { break-after: avoid; }
   a { color: inherit; text-decoration: none; }
