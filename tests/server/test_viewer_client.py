@@ -255,10 +255,16 @@ def test_the_types_know_every_option_and_stage() -> None:
 
 def test_the_types_have_the_keys_of_the_readmes_answers() -> None:
     blocks = re.findall(r"```json\n(.*?)```", (ROOT / "server" / "README.md").read_text(), re.DOTALL)
-    answers = {message["type"]: message for message in map(json.loads, blocks)}
+    messages = [json.loads(block) for block in blocks]
+    answers = {message["type"]: message for message in messages if "type" in message}
     assert set(answers["result"]) <= fields_of("Result")
     assert set(answers["result"]["instances"][0]) <= fields_of("Instance")
     assert set(answers["skipped"]) == fields_of("Skipped")
+    (examination,) = [message for message in messages if "structures" in message]
+    assert set(examination) == fields_of("Examination")
+    entry = examination["views"]["neck"]
+    assert set(entry) == fields_of("ExaminationEntry")
+    assert set(entry["best"]) == fields_of("BestFrame")
 
 
 def test_every_reason_and_close_code_has_words_for_the_person_at_the_screen() -> None:
