@@ -116,3 +116,11 @@ def test_the_environment_may_name_the_settings_file(tmp_path: Path) -> None:
 def test_tls_needs_its_files_together(one: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"tls_cert and tls_key"):
         Settings(**one)
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "docker/compose.yaml"])
+def test_a_container_sets_settings_that_exist(name: str) -> None:
+    text = (Path(__file__).parents[2] / name).read_text()
+    named = {word.lower() for word in re.findall(r"FETALSEG_(\w+)[=:]", text)}
+    assert named
+    assert named <= set(Settings.__dataclass_fields__)

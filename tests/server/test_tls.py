@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import http.server
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from fetalseg_server.health import is_ready
 from fetalseg_server.settings import Settings
 from fetalseg_server.tls import Certificates
 from server.live import Client, RunningServer, encoded, picture, running
@@ -99,6 +102,31 @@ def test_streams_and_pages_are_encrypted(served: tuple[RunningServer, Files]) ->
     assert get(server, "/readyz", context) == 200
     with Client(server.url, {}, ssl=context) as client:
         assert client.ask(1, JPEG_BYTES)["type"] == "result"
+
+
+class Ready(http.server.BaseHTTPRequestHandler):
+    """Answers 200 to the question for readiness, 404 else."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/readyz" else 404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing on standard error."""
+
+
+def test_a_health_check_needs_no_trust_in_the_certificate(server: RunningServer, files: Files) -> None:
+    assert is_ready(int(server.host.rpartition(":")[2]), tls=False)
+    assert not is_ready(int(server.host.rpartition(":")[2]), tls=True)
+    with http.server.HTTPServer(("127.0.0.1", 0), Ready) as encrypted:
+        encrypted.socket = Certificates(files.cert, files.key, None).context.wrap_socket(
+            encrypted.socket, server_side=True
+        )
+        thread = threading.Thread(target=encrypted.handle_request)
+        thread.start()
+        assert is_ready(encrypted.server_port, tls=True)
+        thread.join()
+    assert not is_ready(encrypted.server_port, tls=True)
 
 
 @pytest.mark.parametrize("stranger", ["without a certificate", "with a certificate of another authority"])
