@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "examination": GROUND | {"views"},
     "examination_report": GROUND | {"examination"},
     "sharpness": set(),
+    "tracking": GROUND,
     "render": GROUND,
     "phantom": GROUND,
     "sources": GROUND | {"phantom"},

@@ -1,0 +1,73 @@
+"""Who belongs to whom: the pairs with the largest sum of similarities."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+__all__ = ["best_pairs"]
+
+
+def best_pairs(similarity: Sequence[Sequence[float]], minimum: float) -> list[tuple[int, int]]:
+    """Pairs rows with columns so that their similarities add up to the most.
+
+    Kuhn's method in the form of shortest augmenting paths (Jonker and Volgenant, Computing 1987;38:325-340). Plain
+    numbers instead of arrays: a structure has a few instances in a frame, and for those this takes microseconds.
+
+    Args:
+        similarity: n rows of m numbers, 0 or more; left as it is.
+        minimum: above 0; less similar ones are never a pair.
+
+    Returns:
+        At most min(n, m) pairs (row, column), by row.
+    """
+    rows, columns = len(similarity), len(similarity[0]) if similarity else 0
+    if rows == 0 or columns == 0:
+        return []
+    if rows == 1 or columns == 1:
+        value, row, column = max((value, -i, -j) for i, line in enumerate(similarity) for j, value in enumerate(line))
+        return [(-row, -column)] if value >= minimum else []
+    # A row that stays alone is paired with a column of its own that adds nothing.
+    cost = [[-value if value >= minimum else 0.0 for value in line] + [0.0] * rows for line in similarity]
+    row_of = _assign(cost)
+    pairs = [(row, column) for column, row in enumerate(row_of[:columns]) if row is not None]
+    return sorted((row, column) for row, column in pairs if similarity[row][column] >= minimum)
+
+
+def _assign(cost: list[list[float]]) -> list[int | None]:
+    """The row of each column in the cheapest assignment of all rows; there are at least as many columns as rows."""
+    rows, columns = len(cost), len(cost[0])
+    of_row, of_column = [0.0] * rows, [0.0] * columns  # potentials: cost[i][j] >= of_row[i] + of_column[j]
+    row_of: list[int | None] = [None] * columns
+    for start in range(rows):
+        distance, before = [math.inf] * columns, [-1] * columns
+        reached = [False] * columns
+        row, column = start, -1
+        while True:
+            for j in range(columns):
+                if not reached[j]:
+                    slack = cost[row][j] - of_row[row] - of_column[j]
+                    if slack < distance[j]:
+                        distance[j], before[j] = slack, column
+            nearest = min((j for j in range(columns) if not reached[j]), key=lambda j: distance[j])
+            step = distance[nearest]
+            of_row[start] += step
+            for j in range(columns):
+                if reached[j]:
+                    of_column[j] -= step
+                    owner = row_of[j]
+                    assert owner is not None
+                    of_row[owner] += step
+                else:
+                    distance[j] -= step
+            reached[nearest] = True
+            column = nearest
+            owner = row_of[column]
+            if owner is None:
+                break
+            row = owner
+        while column != -1:  # turn the path around
+            previous = before[column]
+            row_of[column] = start if previous == -1 else row_of[previous]
+            column = previous
+    return row_of
