@@ -77,7 +77,7 @@ class _Track:
             self.mask.mix(detections.crops[row], region, self.box.box, detections.frame_shape)
         score = float(detections.scores[row])
         if score >= options.min_score:
-            self.score += _NEW_SCORE * (score - self.score)
+            self.score = max(self.score + _NEW_SCORE * (score - self.score), options.min_score)
         self._weigh(score, options)
         self.missed = 0
         self.seen_s = time_s
@@ -208,7 +208,12 @@ class Tracker:
 
     def _shown(self, instances: Instances) -> Instances:
         height, width = instances.frame_shape
-        visible = [track for track in self._tracks if track.shown and track.box.touches(width, height)]
+        visible = [
+            track
+            for track in self._tracks
+            # A score may lie below a least score that has just been raised.
+            if track.shown and track.score >= self.options.min_score and track.box.touches(width, height)
+        ]
         tracks = self._first_places(visible, instances.structures)
         for track in self._tracks:
             track.on_screen = track in tracks

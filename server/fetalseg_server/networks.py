@@ -15,6 +15,7 @@ from fetalseg.model_file import find_model
 from fetalseg.postprocess.options import PostprocessOptions
 from fetalseg.preprocess import FrameGeometry
 from fetalseg.segmenter import Segmenter
+from fetalseg.tracking import TrackerOptions
 from fetalseg_server.batching import fastest_batch
 from fetalseg_server.encoding import encode_png, result_body
 from fetalseg_server.jobs import EngineReady, EngineSettings, Job
@@ -25,6 +26,7 @@ __all__ = ["Networks"]
 
 _WARM_UP_SHAPE = (480, 640)
 _PROBE_DETECTIONS = 12  # of a rich frame
+_TRACKED_DETECTIONS = 40  # of a rich frame with its doubtful ones; only a `min_score` near 0 reaches it
 
 
 class Networks:
@@ -93,13 +95,22 @@ class Networks:
         segmenter = self._segmenter(job)
         return segmenter.finish(candidates, geometry, self._options(segmenter.default_options, job))
 
+    def min_score(self, job: Job) -> float:
+        """0..1, that a job means."""
+        return self._segmenter(job).default_options.min_score if job.min_score is None else job.min_score
+
     def _options(self, default: PostprocessOptions, job: Job) -> PostprocessOptions:
         rung = self._rungs[job.rung]
         detections = min(default.max_detections, rung.detections or default.max_detections)
+        min_score = self.min_score(job)
+        if job.track:  # the tracker wants doubtful detections as well, and chooses among several of one structure
+            min_score = TrackerOptions(min_score=min_score).low_score
+            detections = min(detections, _TRACKED_DETECTIONS)
         return replace(
             default,
             nms=job.nms or default.nms,
-            min_score=default.min_score if job.min_score is None else job.min_score,
+            min_score=min_score,
+            single_structures=default.single_structures and not job.track,
             masks=job.masks != "none" and not rung.no_masks,
             top_k=min(default.top_k, rung.candidates or default.top_k),
             max_detections=min(detections, _PROBE_DETECTIONS) if job.output == "probe" else detections,

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 _LAST_WRITES_S = 1.0  # for close frames, once answers are given up
 
 # What `ready` promises beyond the bare stream.
-FEATURES = ("configure", "deadline", "examination", "labelmap", "polygon", "resume", "rle", "segment", "view")
+FEATURES = ("configure", "deadline", "examination", "labelmap", "polygon", "resume", "rle", "segment", "track", "view")
 
 
 class Service:

@@ -213,7 +213,7 @@ class Worker:
             raise inference.candidates
         start = time.monotonic_ns()
         instances = self._networks.finish(inference.candidates, work.geometry, job)
-        live = self._states.of(job).update(job, instances, work.pixels)
+        live = self._states.of(job).update(job, instances, work.pixels, min_score=self._networks.min_score(job))
         finished = time.monotonic_ns()
         text, data = "", b""
         if job.output == "overlay":

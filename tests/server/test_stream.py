@@ -72,7 +72,7 @@ def test_ready_introduces_server_and_model(server: RunningServer) -> None:
     assert ready["limits"] == {"window": 2, "max_frame_bytes": 1048576, "max_pixels": 307200, "max_fps": 120}
     assert ready["research_use_only"] is True
     assert ready["engine"].split()[0] in ("openvino", "onnxruntime")
-    assert "track" not in ready["features"]
+    assert "track" in ready["features"]
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools with NumPy 2
@@ -86,7 +86,7 @@ def test_every_codec_is_answered_with_every_kind_of_mask(server: RunningServer, 
         assert (result["rung"], result["dropped_before"]) == (0, 0)
         (found,) = result["instances"]
         assert (found["structure"], found["structure_id"], found["fetus"]) == ("cranium", 1, None)
-        assert found["track_id"] is None
+        assert found["track_id"] == 1
         assert found["box"] == pytest.approx(BOX, abs=0.5)
         if masks == "polygon":
             canvas = np.zeros((120, 160), np.uint8)
@@ -249,7 +249,7 @@ def test_a_bad_frame_is_skipped_with_a_reason_and_the_session_lives(server: Runn
 
 
 def test_options_change_from_the_next_frame_on_and_are_answered_in_order(server: RunningServer) -> None:
-    with Client(server.url, {"masks": "none"}) as client:
+    with Client(server.url, {"masks": "none", "track": False}) as client:
         client.send_frame(1, JPEG_BYTES)
         client.send_json({"type": "configure", "masks": "rle", "min_score": 0.95, "spacing_mm": [0.1, 0.2]})
         client.send_frame(2, JPEG_BYTES)
@@ -258,7 +258,14 @@ def test_options_change_from_the_next_frame_on_and_are_answered_in_order(server:
         assert configured["type"] == "configured"
         assert configured["options"] == {
             **{"codec": None, "width": 0, "height": 0, "spacing_mm": [0.1, 0.2], "deadline_ms": None, "masks": "rle"},
-            **{"model": "crafted", "min_score": 0.95, "nms": "fast", "track": True, "fetuses": 1, "examination": False},
+            **{
+                "model": "crafted",
+                "min_score": 0.95,
+                "nms": "fast",
+                "track": False,
+                "fetuses": 1,
+                "examination": False,
+            },
         }
         assert (second["sequence"], second["instances"], second["view"]) == (2, [], None)
         client.send_json({"type": "configure", "min_score": None})

@@ -140,6 +140,13 @@ def test_a_score_is_never_told_below_the_least() -> None:
         assert shown.scores.tolist() == pytest.approx([0.4])
 
 
+def test_a_least_score_that_is_raised_counts_at_once() -> None:
+    tracker = Tracker()
+    assert follow(tracker, [0.6] * 3) == [[1]] * 3
+    tracker.options = TrackerOptions(min_score=0.8)
+    assert follow(tracker, [0.6, 0.6, 0.95], begin=3) == [[], [], [1]]
+
+
 def test_a_score_around_the_least_does_not_flicker() -> None:
     shown = follow(Tracker(), [0.35, 0.25] * 20)
     assert shown == [[1]] * 40
