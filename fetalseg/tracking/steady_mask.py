@@ -70,7 +70,7 @@ class SteadyMask:
         old = _shifted(self._average, self._region, (x, y), wanted)
         new = _placed(new, region, wanted)
         weight = self._weight_of(_overlap(old, new))
-        self._average = cv2.addWeighted(old, 1 - weight, new, weight * _FULL, 0).astype(np.uint8, copy=False)
+        self._average = np.asarray(cv2.addWeighted(old, 1 - weight, new, weight * _FULL, 0, dst=old), np.uint8)
         self._region, self._centre = wanted, centre
 
     def _weight_of(self, overlap: float) -> float:
