@@ -135,7 +135,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.steadiness", description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="fetalseg-s", help="name or path (default fetalseg-s)")
     parser.add_argument("--frames", type=int, default=300, help="of each cine (default 300)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4], help="one cine each (default 1 2 3 4)")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[5, 6], help="one cine each (default 5 6); 1 to 4 were tuned on"
+    )
     parser.add_argument("--view-seconds", type=float, default=2.0, help="that each view is held (default 2)")
     parser.add_argument("--threads", type=int, help="of the engine (default one for each core)")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
