@@ -61,6 +61,8 @@ export class StreamSession {
   #sequence = 0; // goes on over reconnections, so that a late answer can never meet a younger frame
   #leastGapMs = 0; // between two frames, from the server's limit of frames a second
   #lastSentAt = 0;
+  /** @type {ReturnType<typeof setTimeout> | null} */
+  #timer = null;
   #discontinuity = true;
   #lastSize = "";
   #counts = { sent: 0, results: 0, skipped: 0, dropped: 0, connections: 0 };
@@ -170,7 +172,15 @@ export class StreamSession {
 
   async #pump() {
     if (!this.ready || this.#encoding || this.#window.full || !this.#newest) return;
-    if (performance.now() - this.#lastSentAt < this.#leastGapMs) return; // the next picture comes soon enough
+    const earlyMs = this.#leastGapMs - (performance.now() - this.#lastSentAt);
+    if (earlyMs > 0) {
+      // The next picture may come later than that, or never: the last one before a pause is answered, too.
+      this.#timer ??= setTimeout(() => {
+        this.#timer = null;
+        this.#pump();
+      }, earlyMs);
+      return;
+    }
     const { picture, offeredAt } = this.#newest;
     const { connections } = this.#counts;
     this.#newest = null;
