@@ -148,8 +148,10 @@ def test_records_are_appended_to_what_is_there(tmp_path: Path) -> None:
     assert sorted(int(record["address"]) for record in records(file)) == sorted([*range(20), *range(5)])
 
 
-def test_without_a_file_nothing_is_recorded() -> None:
+def test_without_a_file_nothing_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     asyncio.run(AuditLog(None).record("stopped"))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o622])
