@@ -45,13 +45,44 @@ EXCEPTIONS = {"engines/torch_engine.py": {"model", "export"}}
 TORCH_PARTS = {"model", "training", "export"}
 PACKAGE = ROOT / "fetalseg"
 
+# The same for the server. What the client needs is the protocol alone.
+PROTOCOL = {"protocol", "options", "messages"}
+SERVER_MAY_IMPORT: dict[str, set[str]] = {
+    "options": set(),
+    "protocol": {"options"},
+    "messages": {"options", "protocol"},
+    "rate_limit": set(),
+    "error_text": set(),
+    "logs": set(),
+    "ladder": set(),
+    "model_files": PROTOCOL,
+    "client": PROTOCOL | {"rate_limit"},
+    "settings": PROTOCOL | {"ladder"},
+    "health": {"settings"},
+    "access": PROTOCOL | {"rate_limit"},
+    "transport": PROTOCOL | {"access"},
+    "metrics": {"access", "transport"},
+    "worker": PROTOCOL | {"ladder", "model_files"},
+    "pool": PROTOCOL | {"ladder", "settings", "worker"},
+    "shutdown": set(),
+    "single_image": PROTOCOL | {"pool", "worker"},
+    "live": PROTOCOL | {"access", "metrics", "pool", "rate_limit", "settings", "worker"},
+    "service": PROTOCOL
+    | {"access", "live", "metrics", "model_files", "pool", "settings", "shutdown", "single_image", "worker"},
+    "stream": PROTOCOL | {"access", "live", "logs", "pool", "service", "shutdown"},
+    "app": PROTOCOL | {"access", "error_text", "live", "model_files", "pool", "service", "single_image", "stream"},
+    "reloading": PROTOCOL | {"pool", "service", "transport"},
+    "serving": {"app", "logs", "reloading", "service", "settings", "transport"},
+}
+SERVER = ROOT / "server/fetalseg_server"
 
-def modules() -> list[Path]:
-    return sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE)
+
+def modules(package: Path = PACKAGE) -> list[Path]:
+    return sorted(path for path in package.rglob("*.py") if path.name != "__init__.py" or path.parent != package)
 
 
-def part_of(path: Path) -> str:
-    first = path.relative_to(PACKAGE).parts[0]
+def part_of(path: Path, package: Path = PACKAGE) -> str:
+    first = path.relative_to(package).parts[0]
     return first.removesuffix(".py")
 
 
@@ -81,6 +112,14 @@ def test_imports_only_go_down(path: Path) -> None:
     assert parts <= allowed, f"{part} imports {sorted(parts - allowed)}"
 
 
+@pytest.mark.parametrize("path", modules(SERVER), ids=lambda path: str(path.relative_to(SERVER)))
+def test_imports_of_the_server_only_go_down(path: Path) -> None:
+    part = part_of(path, SERVER)
+    allowed = SERVER_MAY_IMPORT[part] | {part}
+    parts = {n.split(".")[1] for n in imported_names(path) if n.startswith("fetalseg_server.")}
+    assert parts <= allowed, f"{part} imports {sorted(parts - allowed)}"
+
+
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_torch_is_imported_only_where_networks_are_made(path: Path) -> None:
     names = {n.split(".")[0] for n in imported_names(path)}
@@ -93,7 +132,7 @@ SERVING = """
 import sys
 import fetalseg, fetalseg.segmenter, fetalseg.engines, fetalseg.sources
 import fetalseg.render, fetalseg.views, fetalseg.phantom
-import fetalseg_server.app, fetalseg_server.worker, fetalseg_server.client
+import fetalseg_server.app, fetalseg_server.worker.worker, fetalseg_server.client
 from fetalseg.segmenter import Segmenter
 import numpy as np
 segmenter = Segmenter.load(sys.argv[1])

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fetalseg.sources import open_source
-from fetalseg_server.cine_file import BUILT_IN, read_cine
-from fetalseg_server.encoded_frame import encode_frame
+from fetalseg_server.client.cine_file import BUILT_IN, read_cine
+from fetalseg_server.client.encoded_frame import encode_frame
 from fetalseg_server.options import CodecWord
 
 __all__ = ["CINE", "HELD_FRAMES", "Cine", "load_cine"]

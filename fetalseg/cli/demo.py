@@ -25,7 +25,7 @@ from fetalseg.sources import open_source
 
 __all__ = ["add_arguments", "run"]
 
-CINE_MODULE = "fetalseg_server.cine_file"
+CINE_MODULE = "fetalseg_server.client.cine_file"
 REAL_CINE = "pydicom:examples_ybr_color.dcm"  # 30 frames 320x240, ultrasound in colour, ships inside pydicom
 REAL_TURNS = 3  # 3.6 s, about as long as the synthetic cine
 FPS = 25.0

@@ -28,7 +28,7 @@ from fetalseg.taxonomy import describe
 __all__ = ["add_arguments", "client_module", "encoded_frames", "positive", "run", "stream_and_report", "summary"]
 
 # The library never imports the service; its command line reaches it by name.
-CONSOLE_MODULE = "fetalseg_server.console"
+CONSOLE_MODULE = "fetalseg_server.client.console"
 CLIENT_MODULE = "fetalseg_server.client"
 OPTIONS_MODULE = "fetalseg_server.options"
 TOKEN_VARIABLE = "FETALSEG_TOKEN"
@@ -123,7 +123,7 @@ def stream_and_report(
         options: of the session, by the names of `fetalseg_server.options.SessionOptions`.
 
     Returns:
-        `fetalseg_server.console.Figures` of the whole run.
+        `fetalseg_server.client.console.Figures` of the whole run.
     """
     run_console = client_module(CONSOLE_MODULE).run_console
     session_options = client_module(OPTIONS_MODULE).SessionOptions(**options)

@@ -38,6 +38,13 @@ class Budget:
         assert self.minutes is not None
         return min(1.0, elapsed_s / (60 * self.minutes))
 
+    def left_s(self, step: int, elapsed_s: float, *, step_s: float) -> float:
+        """Seconds until the end, at `step_s` seconds a step; validations to come are not counted in a run of steps."""
+        if self.steps is not None:
+            return max(0, self.steps - step) * step_s
+        assert self.minutes is not None
+        return max(0.0, 60 * self.minutes - elapsed_s)
+
 
 def learning_rate_factor(progress: float, *, warm_up: float, final: float = 0.01) -> float:
     """Linear from 0 to 1 over the first `warm_up` of the run, then half a cosine down to `final`.

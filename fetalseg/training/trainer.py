@@ -224,17 +224,17 @@ class Trainer:
 
     def _report(self, losses: dict[str, float], learning_rate: float, step_s: float) -> StepReport:
         self._recent.append(step_s)
-        done = self._done()
+        recent_s = max(sum(self._recent) / len(self._recent), 1e-9)
         return StepReport(
             step=self.progress.step,
             epoch=self.progress.step * self._options.batch / self._frames,
-            progress=done,
+            progress=self._done(),
             losses=losses,
             learning_rate=learning_rate,
             step_s=step_s,
-            images_per_s=self._options.batch * len(self._recent) / max(sum(self._recent), 1e-9),
+            images_per_s=self._options.batch / recent_s,
             waiting=self._waiting_s / max(self._spent_s, 1e-9),
-            time_left_s=self.progress.elapsed_s * (1 - done) / max(done, 1e-9),
+            time_left_s=self._options.budget.left_s(self.progress.step, self.progress.elapsed_s, step_s=recent_s),
         )
 
     def _step(self, batch: Batch) -> dict[str, float]:

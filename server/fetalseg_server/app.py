@@ -18,18 +18,18 @@ from starlette.types import ASGIApp
 
 from fetalseg.errors import FetalsegError
 from fetalseg.examination_report import CONTENT_SECURITY_POLICY
-from fetalseg_server.audit import AuditError
+from fetalseg_server.access.audit import AuditError
+from fetalseg_server.access.security import Client, Gate, address_of
 from fetalseg_server.error_text import without_folders
+from fetalseg_server.live.summary import summary_values
 from fetalseg_server.messages import result_message
 from fetalseg_server.model_files import known_models
 from fetalseg_server.options import SessionOptions, parse_changes
+from fetalseg_server.pool.pool import ReloadingError
 from fetalseg_server.protocol import Codec, FrameHeader, SkipReason
-from fetalseg_server.security import Client, Gate, address_of
 from fetalseg_server.service import Service
 from fetalseg_server.single_image import SingleImage
 from fetalseg_server.stream import serve_stream
-from fetalseg_server.summary import summary_values
-from fetalseg_server.worker_pool import ReloadingError
 
 __all__ = ["STATIC", "create_app"]
 

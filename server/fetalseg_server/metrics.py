@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
 from prometheus_client.registry import Collector
 
-from fetalseg_server.audit import AuditLog
-from fetalseg_server.doorkeeper import Doorkeeper
+from fetalseg_server.access.audit import AuditLog
+from fetalseg_server.transport.doorkeeper import Doorkeeper
 
 __all__ = ["Metrics", "watch_event_loop"]
 

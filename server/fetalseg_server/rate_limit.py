@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import time
 
-from fetalseg_server.tokens import Client
-
-__all__ = ["ClientRates", "RateLimit"]
-
-_BURST_S = 2.0  # seconds' worth of frames at once, as for a session
+__all__ = ["RateLimit"]
 
 
 class RateLimit:
@@ -50,16 +46,3 @@ class RateLimit:
         now_s = time.monotonic()
         self._left = min(self._burst, self._left + (now_s - self._counted_s) * self._per_s)
         self._counted_s = now_s
-
-
-class ClientRates:
-    """The frame rate of each client, over all its sessions and single images."""
-
-    def __init__(self) -> None:
-        self._rates: dict[Client, RateLimit] = {}
-
-    def take_frame(self, client: Client) -> bool:
-        """Whether one more frame of this client is allowed now; if so it is counted."""
-        if client.max_fps is None:
-            return True
-        return self._rates.setdefault(client, RateLimit(client.max_fps, _BURST_S * client.max_fps)).take()

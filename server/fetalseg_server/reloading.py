@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable
 from fetalseg.errors import FetalsegError
 from fetalseg.model_file import file_digest, find_model
 from fetalseg_server.messages import error_message
+from fetalseg_server.pool.pool import ReloadingError
 from fetalseg_server.protocol import CloseCode
 from fetalseg_server.service import Service, read_tokens
-from fetalseg_server.tls import Certificates
-from fetalseg_server.worker_pool import ReloadingError
+from fetalseg_server.transport.tls import Certificates
 
 __all__ = ["reload_everything"]
 

@@ -10,26 +10,26 @@ from pathlib import Path
 from fetalseg.engines import ENGINES
 from fetalseg.errors import FetalsegError
 from fetalseg.model_file import find_model
-from fetalseg_server.audit import AuditLog
-from fetalseg_server.examination import KeptFrame
-from fetalseg_server.jobs import Answer, EngineReady
-from fetalseg_server.journal import Journal
+from fetalseg_server.access.audit import AuditLog
+from fetalseg_server.access.client_rates import ClientRates
+from fetalseg_server.access.journal import Journal
+from fetalseg_server.access.security import Access, Client, TokenTable, refusal_of_bind
+from fetalseg_server.live.examination import KeptFrame
+from fetalseg_server.live.record import SessionRecord, SessionRecords
+from fetalseg_server.live.session import Session
+from fetalseg_server.live.summary import Reports
 from fetalseg_server.messages import ModelDescription
 from fetalseg_server.metrics import Metrics, watch_event_loop
 from fetalseg_server.model_files import describe_model
 from fetalseg_server.options import SessionOptions
-from fetalseg_server.pool_metrics import PoolCollector
+from fetalseg_server.pool.metrics import PoolCollector
+from fetalseg_server.pool.pool import WorkerPool
+from fetalseg_server.pool.seat import Seat
 from fetalseg_server.protocol import CloseCode
-from fetalseg_server.rate_limit import ClientRates
-from fetalseg_server.seat import Seat
-from fetalseg_server.security import Access, Client, TokenTable, refusal_of_bind
-from fetalseg_server.session import Session
-from fetalseg_server.session_record import SessionRecord, SessionRecords
 from fetalseg_server.settings import Settings
 from fetalseg_server.shutdown import Moment, MomentReachedError
 from fetalseg_server.single_image import SingleImage
-from fetalseg_server.summary import Reports
-from fetalseg_server.worker_pool import WorkerPool
+from fetalseg_server.worker.jobs import Answer, EngineReady
 
 __all__ = ["FEATURES", "Service"]
 

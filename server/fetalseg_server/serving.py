@@ -17,14 +17,14 @@ import uvicorn
 
 from fetalseg.errors import EngineError
 from fetalseg_server.app import create_app
-from fetalseg_server.doorkeeper import Doorkeeper, parse_networks
-from fetalseg_server.live_http import LiveHttp
 from fetalseg_server.logs import configure_logs
 from fetalseg_server.reloading import reload_everything
 from fetalseg_server.service import Service
 from fetalseg_server.settings import Settings
-from fetalseg_server.tls import Certificates
-from fetalseg_server.websocket import LiveWebSocket
+from fetalseg_server.transport.doorkeeper import Doorkeeper, parse_networks
+from fetalseg_server.transport.live_http import LiveHttp
+from fetalseg_server.transport.tls import Certificates
+from fetalseg_server.transport.websocket import LiveWebSocket
 
 __all__ = ["LiveServer", "listen", "serve"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 
-from fetalseg_server.jobs import Answer, Job, Output
 from fetalseg_server.options import SessionOptions
+from fetalseg_server.pool.scheduler import Work
 from fetalseg_server.protocol import FrameHeader
-from fetalseg_server.scheduler import Work
+from fetalseg_server.worker.jobs import Answer, Job, Output
 
 __all__ = ["SingleImage"]
 

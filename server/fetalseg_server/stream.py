@@ -14,15 +14,15 @@ from typing import Any, TypeVar
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from fetalseg_server.audit import AuditError
+from fetalseg_server.access.audit import AuditError
+from fetalseg_server.access.security import Client, NotAuthorisedError, address_of, vouch_for
+from fetalseg_server.live.session import Session
 from fetalseg_server.logs import current_session
 from fetalseg_server.messages import Limits, error_message, ready_message
+from fetalseg_server.pool.pool import NoCapacityError
 from fetalseg_server.protocol import SUBPROTOCOL, CloseCode, Connection, Hello, ProtocolError, Refused
-from fetalseg_server.security import Client, NotAuthorisedError, address_of, vouch_for
 from fetalseg_server.service import Service
-from fetalseg_server.session import Session
 from fetalseg_server.shutdown import MomentReachedError
-from fetalseg_server.worker_pool import NoCapacityError
 
 __all__ = ["serve_stream"]
 

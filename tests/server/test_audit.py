@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fetalseg_server.audit import AuditError, AuditLog
+from fetalseg_server.access.audit import AuditError, AuditLog
 from fetalseg_server.settings import Settings
 from server.live import Client, RunningServer, encoded, picture, running
 

@@ -10,10 +10,10 @@ from crafted_model import write_crafted_model
 
 from fetalseg.candidates import Candidates
 from fetalseg.errors import EngineError
-from fetalseg_server.batching import fastest_batch, take_batch
-from fetalseg_server.jobs import EngineSettings
-from fetalseg_server.networks import Networks
-from fetalseg_server.probe import Probe
+from fetalseg_server.pool.probe import Probe
+from fetalseg_server.worker.batching import fastest_batch, take_batch
+from fetalseg_server.worker.jobs import EngineSettings
+from fetalseg_server.worker.networks import Networks
 
 
 class Machine:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fetalseg_server.capacity import FrameCost, WorkerLoad, stage_ms
+from fetalseg_server.pool.capacity import FrameCost, WorkerLoad, stage_ms
 
 TIMING_MS = {"queue": 9.0, "decode": 3.0, "preprocess": 2.0, "infer": 12.0, "postprocess": 2.0, "encode": 1.0}
 

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 
 from fetalseg.anatomy import VIEWS
-from fetalseg_server.cine_file import BUILT_IN, read_cine, write_phantom_cine
-from fetalseg_server.encoded_frame import EncodedFrame
+from fetalseg_server.client.cine_file import BUILT_IN, read_cine, write_phantom_cine
+from fetalseg_server.client.encoded_frame import EncodedFrame
 
 
 def decoded(frame: EncodedFrame) -> np.ndarray:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from fetalseg_server.client import Reconnect, Result, Skipped, StreamError, connect
-from fetalseg_server.client_clock import ClockEstimate, ServerClock
-from fetalseg_server.client_endpoint import Endpoint, read_token
-from fetalseg_server.client_reconnect import Backoff
+from fetalseg_server.client.clock import ClockEstimate, ServerClock
+from fetalseg_server.client.endpoint import Endpoint, read_token
+from fetalseg_server.client.reconnect import Backoff
 from server.live import RunningServer, encoded, picture
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fetalseg_server.client import ConnectionFailedError, EncodedFrame, encode_frame
-from fetalseg_server.console import run_console
+from fetalseg_server.client.console import run_console
 from fetalseg_server.options import SessionOptions
 
 

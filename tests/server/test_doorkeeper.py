@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from fetalseg_server.addresses import FailedAttempts, group_of
-from fetalseg_server.doorkeeper import Doorkeeper, parse_networks
-from fetalseg_server.rate_limit import ClientRates, RateLimit
-from fetalseg_server.tokens import Client
+from fetalseg_server.access.addresses import FailedAttempts, group_of
+from fetalseg_server.access.client_rates import ClientRates
+from fetalseg_server.access.tokens import Client
+from fetalseg_server.rate_limit import RateLimit
+from fetalseg_server.transport.doorkeeper import Doorkeeper, parse_networks
 
 PROXIES = parse_networks(["192.0.2.7", "10.1.0.0/16", "2001:db8::/48"])
 

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 from fetalseg.anatomy import structure
-from fetalseg_server.examination import Examination, KeptFrame
-from fetalseg_server.jobs import Answer, Finding
+from fetalseg_server.live.examination import Examination, KeptFrame
 from fetalseg_server.options import SessionOptions
 from fetalseg_server.protocol import Codec, FrameFlag, FrameHeader
+from fetalseg_server.worker.jobs import Answer, Finding
 
 PERIOD_NS = 40_000_000
 

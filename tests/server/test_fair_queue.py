@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetalseg_server.fair_queue import FairQueue
+from fetalseg_server.pool.fair_queue import FairQueue
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fetalseg_server.gpu_memory import GpuMemory, GpuUse
+from fetalseg_server.pool.gpu_memory import GpuMemory, GpuUse
 
 
 class NVMLError(Exception):

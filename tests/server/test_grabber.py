@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 
 from fetalseg_server.client import encode_frame
-from fetalseg_server.grabber import GrabberLayout, PixelFormat, Region
-from fetalseg_server.yuv import YuvMatrix, YuvRange
+from fetalseg_server.client.grabber import GrabberLayout, PixelFormat, Region
+from fetalseg_server.client.yuv import YuvMatrix, YuvRange
 
 Pixels = npt.NDArray[np.uint8]
 # Three pixels in a row and two rows, each pixel another colour: R, G, B.

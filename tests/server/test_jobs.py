@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetalseg_server.jobs import Answer, Finding, Forget, Job, MessageReader, Packet, pack, read_order
-from fetalseg_server.shared_memory import Block, FrameArena
+from fetalseg_server.worker.jobs import Answer, Finding, Forget, Job, MessageReader, Packet, pack, read_order
+from fetalseg_server.worker.shared_memory import Block, FrameArena
 
 packets = st.builds(
     Packet, st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5)), st.binary(), st.binary()

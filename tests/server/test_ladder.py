@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from fetalseg_server.ladder import Rung, parse_ladder
-from fetalseg_server.ladder_control import LadderControl
+from fetalseg_server.pool.ladder_control import LadderControl
 
 RUNGS = parse_ladder(["detections=5", "half_rate"])
 

@@ -10,8 +10,8 @@ import pytest
 
 from fetalseg.anatomy import structure
 from fetalseg.instances import Instances
-from fetalseg_server.jobs import Job
-from fetalseg_server.live_state import MAX_STATES, LiveFrame, LiveState, LiveStates
+from fetalseg_server.worker.jobs import Job
+from fetalseg_server.worker.live_state import MAX_STATES, LiveFrame, LiveState, LiveStates
 
 FRAME = (120, 160)
 PIXELS = np.full(FRAME, 90, np.uint8)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fetalseg_server.pace import Pace
+from fetalseg_server.pool.pace import Pace
 
 # 5 ms to prepare a frame, 40 ms for the rest.
 TIMING_MS = {"queue": 100.0, "decode": 3.0, "preprocess": 2.0, "infer": 35.0, "postprocess": 4.0, "encode": 1.0}

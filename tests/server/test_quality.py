@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,10 +15,10 @@ from crafted_model import crafted_candidates, crafted_facts, write_crafted_model
 
 from fetalseg.candidates import Candidates
 from fetalseg.errors import ModelFileError
-from fetalseg_server.jobs import EngineSettings
-from fetalseg_server.networks import Networks
-from fetalseg_server.seat import Seat
+from fetalseg_server.pool.seat import Seat
 from fetalseg_server.settings import Settings
+from fetalseg_server.worker.jobs import EngineSettings
+from fetalseg_server.worker.networks import Networks
 from server.live import Client, RunningServer, encoded, picture, running
 
 JPEG_BYTES = encoded(picture())
@@ -100,21 +101,22 @@ def test_a_console_that_asks_for_too_much_steps_down_and_up_again_when_it_has_ca
     server: RunningServer, client: Client, seat: Seat
 ) -> None:
     calm = threading.Event()
-    sequence = 0
+    room = threading.Semaphore(32)  # a console that reads too slowly is closed, which is another test
 
     def read() -> None:
         while not calm.is_set() or seat.rung > 2:
             client.receive()
+            room.release()
 
     reader = threading.Thread(target=read)
     reader.start()
+    sequences = itertools.count(1)
     while seat.rung < 3:  # as fast as it can
-        sequence += 1
-        client.send_frame(sequence, JPEG_BYTES)
+        room.acquire()
+        client.send_frame(next(sequences), JPEG_BYTES)
     calm.set()
     while reader.is_alive():  # twice a second
-        sequence += 1
-        client.send_frame(sequence, JPEG_BYTES)
+        client.send_frame(next(sequences), JPEG_BYTES)
         reader.join(0.5)
     assert seat.rung == 2
 

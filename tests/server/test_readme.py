@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from fetalseg.examination import Changes, CheckList, FrameId
-from fetalseg_server.answers import read_ready, read_result, read_skipped
-from fetalseg_server.client_clock import ClockEstimate, ServerClock
+from fetalseg_server.client.answers import read_ready, read_result, read_skipped
+from fetalseg_server.client.clock import ClockEstimate, ServerClock
 from fetalseg_server.messages import (
     TIMING_KEYS,
     Limits,

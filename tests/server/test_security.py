@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fetalseg_server.security import Access, Client, NotAuthorisedError, TokenTable, is_loopback, refusal_of_bind
+from fetalseg_server.access.security import Access, Client, NotAuthorisedError, TokenTable, is_loopback, refusal_of_bind
 
 NO_TOKENS, ONE_TOKEN = TokenTable(), TokenTable([("secret", Client("console"))])
 

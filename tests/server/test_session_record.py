@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from fetalseg.anatomy import structure_names
+from fetalseg_server.access.tokens import Client
+from fetalseg_server.live.record import SessionRecord, SessionRecords
 from fetalseg_server.messages import ModelDescription
 from fetalseg_server.options import SessionOptions
 from fetalseg_server.protocol import Refused
-from fetalseg_server.session_record import SessionRecord, SessionRecords
-from fetalseg_server.tokens import Client
 
 ROOM_1, ROOM_2 = Client("room-1"), Client("room-2")
 LONG, SHORT = 1000.0, 0.02

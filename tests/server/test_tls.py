@@ -17,7 +17,7 @@ import trustme
 
 from fetalseg_server.health import is_ready
 from fetalseg_server.settings import Settings
-from fetalseg_server.tls import Certificates
+from fetalseg_server.transport.tls import Certificates
 from server.live import Client, RunningServer, encoded, picture, running
 
 JPEG_BYTES = encoded(picture())

@@ -14,10 +14,10 @@ import pytest
 from crafted_model import write_crafted_model
 
 from fetalseg.errors import EngineError
-from fetalseg_server.calibration import probe
-from fetalseg_server.lane import Lane
+from fetalseg_server.pool.calibration import probe
+from fetalseg_server.pool.lane import Lane
+from fetalseg_server.pool.pool import NoCapacityError, WorkerPool
 from fetalseg_server.settings import Settings
-from fetalseg_server.worker_pool import NoCapacityError, WorkerPool
 from server.live import Client, RunningServer, encoded, picture, running
 from server.test_http import JPEG_TYPE, ask
 

@@ -19,6 +19,14 @@ def test_progress_counts_steps_or_minutes():
     assert Budget(minutes=2).progress(0, 500) == 1
 
 
+def test_the_time_left_follows_the_pace_of_now():
+    # 30 steps to go at 2 s each, however long the first ten took: they may have been another machine's.
+    assert Budget(steps=40).left_s(10, 1e9, step_s=2) == 60
+    assert Budget(steps=40).left_s(41, 0, step_s=2) == 0
+    assert Budget(minutes=2).left_s(10**9, 30, step_s=2) == 90
+    assert Budget(minutes=2).left_s(0, 500, step_s=2) == 0
+
+
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [

@@ -24,7 +24,7 @@ export class CineSource {
   /** @type {SourceEvents | null} */
   #events = null;
 
-  /** @param {string} indexUrl of the JSON file that `fetalseg_server.cine_file` wrote */
+  /** @param {string} indexUrl of the JSON file that `fetalseg_server.client.cine_file` wrote */
   constructor(indexUrl) {
     this.#indexUrl = new URL(indexUrl, document.baseURI);
   }

@@ -1,0 +1,1 @@
+"""Worker processes, and who is served by them when: admission, fair shares, deadlines, the quality ladder."""
