@@ -24,6 +24,20 @@ def test_all_images_of_a_patient_are_on_one_side(write_set, content):
     assert 6 <= len(split.held_out) <= 36
 
 
+def test_a_patient_stays_on_one_side_also_where_other_images_name_none(write_set, content):
+    made = _many(content, 90, lambda i: f"p{i // 3}")
+    for image in made["images"][60:]:
+        del image["patient"]
+
+    split = split_set(read_coco(write_set(made)), 0.3)
+
+    assert split.unit == "patient or image"
+    train, held_out = ({i // 3 for i in part if i < 60} for part in (split.train, split.held_out))
+    assert train
+    assert held_out
+    assert not train & held_out
+
+
 def test_the_split_does_not_depend_on_order_or_on_other_images(write_set, content):
     whole = read_coco(write_set(_many(content, 40, None), "whole"))
     content["images"] = content["images"][10::-1]

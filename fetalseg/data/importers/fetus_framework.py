@@ -101,9 +101,11 @@ def _read_boxes(path: Path, left_out: list[str]) -> dict[str, list[_Box]]:
         book.close()
     except Exception as error:  # a broken archive raises whatever its parts raise
         raise DataError(f"can't read {path}: {error}") from None
-    columns = [str(cell).strip() for cell in rows[0] if cell is not None] if rows else []
+    # A column without a name keeps its place: tables are often saved with row numbers in front.
+    columns = ["" if cell is None else str(cell).strip() for cell in rows[0]] if rows else []
     if missing := [name for name in _COLUMNS if name not in columns]:
-        raise DataError(f"{path}: expected the column {missing[0]!r}, found {', '.join(columns) or 'none'}")
+        found = ", ".join(filter(None, columns)) or "none"
+        raise DataError(f"{path}: expected the column {missing[0]!r}, found {found}")
     boxes: dict[str, list[_Box]] = defaultdict(list)
     for line, row in enumerate(rows[1:], 2):
         values = dict(zip(columns, row, strict=False))

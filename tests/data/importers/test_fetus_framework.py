@@ -62,6 +62,12 @@ def test_boxes_of_our_structures_are_taken_with_the_frames(publisher, tmp_path):
     assert first == {"palate": (192, 128, 64, 32), "nuchal_translucency": (128, 320, 192, 32)}
 
 
+def test_a_column_of_row_numbers_without_a_name_is_passed_over(publisher, tmp_path):
+    write_table(publisher, [(i, *row) for i, row in enumerate(ROWS)], (None, *COLUMNS))
+
+    assert import_fetus_framework(publisher, tmp_path / "set").annotations == 6
+
+
 def test_only_what_is_boxed_or_ruled_out_by_the_view_is_known(publisher, tmp_path):
     content = json.loads(import_fetus_framework(publisher, tmp_path / "set").path.read_text())
 
