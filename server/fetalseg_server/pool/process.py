@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import socket
 import subprocess
@@ -28,15 +29,18 @@ from fetalseg_server.worker.jobs import (
 )
 from fetalseg_server.worker.shared_memory import Block, FrameArena
 
-__all__ = ["WorkerProcess"]
+__all__ = ["WorkerProcess", "restart_pause_s"]
 
 log = logging.getLogger(__name__)
 
 # One BLAS thread: small products beside a busy core are 20 times slower with two than with one.
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
+# A process that decodes what strangers send has no use for secrets.
+_SECRETS = ("FETALSEG_TOKENS", "FETALSEG_TOKEN")
 _FIRST_RESTART_S = 0.05
 _LAST_RESTART_S = 5.0
 _IDLE_POLL_S = 0.01
+_LAST_BREATH_S = 1.0  # in which a killed process should be gone
 
 
 @dataclass(frozen=True)
@@ -220,9 +224,12 @@ class WorkerProcess:
         while True:
             try:
                 await self._run_once()
+            except OSError as error:  # no memory, process or descriptor left for it; there may be one later
+                log.error("the engine's process can't be started: %s", error.strerror)
             finally:
                 self._give_up()
-            pause = min(_FIRST_RESTART_S * 2**self.failures, _LAST_RESTART_S)
+                await self._reap()
+            pause = restart_pause_s(self.failures)
             self.failures += 1
             self.restarts += 1
             log.warning("the engine's process ended; it is started again in %.1f s", pause)
@@ -232,8 +239,10 @@ class WorkerProcess:
         """One life of the worker process."""
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
-        with theirs:
+        with contextlib.ExitStack() as unless_handed_over, theirs:
+            unless_handed_over.enter_context(ours)
             self._process = _spawn(theirs, self._arena)
+            unless_handed_over.pop_all()
         try:
             _, self._link = await loop.create_unix_connection(lambda: _Link(self._on_packet), sock=ours)
             self._link.send(Packet(asdict(self._settings)))
@@ -241,9 +250,19 @@ class WorkerProcess:
             await self._link.closed
         finally:
             self._process.kill()
-            self._process.wait()
             if self._link is not None:
                 self._link.close()
+
+    async def _reap(self) -> None:
+        """Waits for a killed process, but not on the event loop: to give a GPU's memory back takes a while.
+
+        One that is still there after that sits in a driver; it does nothing any more, and another one may start.
+        """
+        process, self._process = self._process, None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_BREATH_S):
+                while process is not None and process.poll() is None:
+                    await asyncio.sleep(_IDLE_POLL_S)
 
     def _give_up(self) -> None:
         """After a worker's end: its frames are answered, its memory is free."""
@@ -316,6 +335,12 @@ class WorkerProcess:
         self._process.kill()
 
 
+def restart_pause_s(failures: int) -> float:
+    """Seconds before the next start of a worker whose lives ended so many times in a row without a result."""
+    doublings = min(failures, int(math.log2(_LAST_RESTART_S / _FIRST_RESTART_S)) + 1)  # 2**1024 is no float any more
+    return min(_FIRST_RESTART_S * 2**doublings, _LAST_RESTART_S)
+
+
 def _spawn(control: socket.socket, arena: FrameArena) -> subprocess.Popen[bytes]:
     descriptors = (control.fileno(), arena.fd)
     return subprocess.Popen(
@@ -327,7 +352,7 @@ def _spawn(control: socket.socket, arena: FrameArena) -> subprocess.Popen[bytes]
         ],
         pass_fds=descriptors,
         stdin=subprocess.DEVNULL,
-        env={**os.environ, **_ENVIRONMENT},
+        env={**{name: value for name, value in os.environ.items() if name not in _SECRETS}, **_ENVIRONMENT},
         # Ctrl-C reaches a whole process group; the worker must outlive it to answer its last frames.
         start_new_session=True,
     )

@@ -1,0 +1,101 @@
+"""One worker process and its watchdog, where the machine makes it hard to start or to end one."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fetalseg_server.pool.calibration import probe
+from fetalseg_server.pool.probe import Probe
+from fetalseg_server.pool.process import WorkerProcess, restart_pause_s
+from fetalseg_server.settings import Settings
+from fetalseg_server.worker.jobs import EngineSettings
+
+
+@pytest.fixture
+async def worker(crafted_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[WorkerProcess]:
+    """A worker that is warm, of a server with tokens in its environment."""
+    monkeypatch.setenv("FETALSEG_TOKENS", "console:3f8c0b6a5d2e4f719c80b1d2e3f4a5b6")
+    process = WorkerProcess(
+        EngineSettings(model=crafted_settings.model, threads=1, max_pixels=crafted_settings.max_pixels),
+        probe=Probe(crafted_settings.max_pixels, crafted_settings.max_frame_bytes),
+        arena_bytes=crafted_settings.shared_memory_bytes,
+        timeout_s=crafted_settings.engine_timeout_s,
+        start_timeout_s=crafted_settings.start_timeout_s,
+        on_change=lambda: None,
+    )
+    await process.start()
+    yield process
+    await process.stop()
+
+
+def kill(worker: WorkerProcess) -> None:
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Returns as soon as the condition holds; the time only bounds a failing test."""
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_worker_is_started_as_soon_as_the_machine_has_room_for_it(
+    worker: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[bool] = []
+
+    class Popen(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            started.append(len(started) == 2)
+            if not started[-1]:
+                raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            super().__init__(*args, **kwargs)
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    kill(worker)
+    await until(lambda: len(started) == 3 and worker.ready)
+    assert worker.restarts == 3
+    assert (await probe(worker)).outcome == "result"
+
+
+async def test_nobody_waits_for_a_killed_process_that_takes_its_time(
+    worker: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poll = subprocess.Popen.poll
+    answered = asyncio.Event()
+
+    def wait(process: subprocess.Popen[bytes]) -> int:
+        raise AssertionError("this would hold up the event loop")
+
+    # The process is there until its frame is answered.
+    monkeypatch.setattr(subprocess.Popen, "wait", wait)
+    monkeypatch.setattr(subprocess.Popen, "poll", lambda process: poll(process) if answered.is_set() else None)
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGSTOP)
+    frame = asyncio.create_task(probe(worker))
+    await until(lambda: worker.in_flight == 1)
+    kill(worker)
+    assert (await frame).detail == "the engine stopped; it is being started again"
+    answered.set()
+    await until(lambda: worker.ready)
+
+
+async def test_a_worker_knows_no_token(worker: WorkerProcess) -> None:
+    environment = Path(f"/proc/{worker.pid}/environ").read_bytes()
+    assert b"OPENBLAS_NUM_THREADS=1" in environment
+    assert b"FETALSEG_TOKENS" not in environment
+
+
+@pytest.mark.parametrize(("failures", "pause_s"), [(0, 0.05), (1, 0.1), (6, 3.2), (7, 5.0), (5000, 5.0)])
+def test_pauses_between_starts_double_up_to_a_bound(failures: int, pause_s: float) -> None:
+    assert restart_pause_s(failures) == pytest.approx(pause_s)
