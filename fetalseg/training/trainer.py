@@ -115,7 +115,7 @@ class Trainer:
             **options.identity(),
         }
         self._log: RunLog | None = None
-        self._stop = False
+        self._told_to_stop = self._stops = False
         self._waiting_s = self._spent_s = 0.0
         self._recent: deque[float] = deque(maxlen=_RECENT)
 
@@ -128,6 +128,8 @@ class Trainer:
         self.progress = load_state(
             self.folder.state, self.network, self.average, self._optimizer, self._mixed, self._identity
         )
+        # Counted in the validations of this run, which may be fewer than before: else the last one is never due.
+        self.progress.validations = min(self.progress.validations, self._due())
 
     @property
     def chosen(self) -> Path:
@@ -136,7 +138,7 @@ class Trainer:
 
     def stop(self) -> None:
         """Lets `run` end after the step that it is at, its state saved; safe to call from a signal handler."""
-        self._stop = True
+        self._told_to_stop = True
 
     def run(
         self,
@@ -198,10 +200,14 @@ class Trainer:
             return "budget"
         if self._options.patience is not None and self.progress.stale >= self._options.patience:
             return "patience"
-        return "stopped" if self._stop else None
+        return "stopped" if self._stops else None
 
     def _done(self) -> float:
         return self._options.budget.progress(self.progress.step, self.progress.elapsed_s)
+
+    def _due(self) -> int:
+        """How many validations belong into what is done of the run."""
+        return math.floor(self._done() * self._options.validations + 1e-9)
 
     def _timed_step(self, batches: Iterator[Batch]) -> StepReport:
         start = self._clock()
@@ -278,16 +284,19 @@ class Trainer:
         return {**terms, "total": sum(values)}
 
     def _agree(self) -> None:
-        """The first process's clock and anyone's wish to stop hold for all, so that all do the same steps."""
+        """The first process's clock and anyone's wish to stop hold for all, so that all do the same steps.
+
+        Whoever is told to stop later than this, while it saves, says so after the next step: the others may be at it.
+        """
+        self._stops = self._told_to_stop
         if self._processes.count > 1:
             elapsed = self.progress.elapsed_s if self._processes.first else 0.0
-            self.progress.elapsed_s, stops = self._processes.totals([elapsed, float(self._stop)])
-            self._stop = stops > 0
+            self.progress.elapsed_s, stops = self._processes.totals([elapsed, float(self._stops)])
+            self._stops = stops > 0
 
     def _save_when_due(self, on_scores: Callable[[dict[str, list[Score]]], None] | None) -> None:
-        done = self._done()
         an_epoch = max(1, self._frames // self._options.batch)
-        if done >= (self.progress.validations + 1) / self._options.validations - 1e-9:
+        if self._due() > self.progress.validations:
             self._validate(on_scores)
             self._save()
         elif self.progress.step % min(self._options.save_every, an_epoch) == 0:
@@ -295,7 +304,7 @@ class Trainer:
 
     def _validate(self, on_scores: Callable[[dict[str, list[Score]]], None] | None) -> None:
         """Scores the averaged weights; the best ones so far are kept."""
-        self.progress.validations = math.floor(self._done() * self._options.validations + 1e-9)
+        self.progress.validations = self._due()
         if self._processes.first:
             start = self._clock()
             scores = self._scores()

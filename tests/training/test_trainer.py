@@ -154,6 +154,15 @@ def test_a_run_that_is_stopped_finishes_its_step_and_saves_it(trainer, tmp_path)
     assert not (tmp_path / "run" / "fetalseg-test.safetensors").exists()
 
 
+def test_who_is_told_to_stop_while_it_validates_says_so_after_the_next_step(trainer, frames):
+    # Another process may have begun that step, and would wait for this one.
+    run = trainer(held_out=frames[:2], budget=Budget(steps=8), validations=4)
+
+    assert run.run(on_scores=lambda _: run.stop()) == "stopped"
+
+    assert run.progress.step == 3  # validated after two of eight steps
+
+
 def test_a_run_without_better_scores_ends_early_and_keeps_the_best(trainer, frames, tmp_path):
     def build():
         run = trainer(
@@ -220,6 +229,18 @@ def test_how_long_and_on_what_a_run_computes_may_change_when_it_is_resumed(train
     resumed.resume()
 
     assert resumed.progress.step == 6
+
+
+def test_a_run_resumed_with_fewer_validations_still_ends_with_one(trainer, frames, tmp_path):
+    numbers = {"held_out": frames[:2], "budget": Budget(steps=8)}
+    with pytest.raises(KilledError):
+        trainer(validations=8, **numbers).run(on_step=_raise_at(6))
+    resumed = trainer(validations=2, ship="last", **numbers)
+    resumed.resume()
+    resumed.run()
+
+    assert read_scores(resumed.folder, 8)
+    assert load_checkpoint(tmp_path / "run" / "fetalseg-test.safetensors")[1]["training"]["steps"] == 8
 
 
 def test_there_must_be_something_to_resume(trainer, tmp_path):
