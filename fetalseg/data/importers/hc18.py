@@ -83,6 +83,9 @@ def import_hc18(folder: Path, out: Path, *, progress: Callable[[int, int], None]
         }
         number, _ = writer.add_image(pixels, f"hc18_{Path(name).stem}", facts)
         writer.add_mask(number, "cranium", mask)
+    listed = {name for name, _, _ in rows}
+    outlined = (path.name.replace("_Annotation.png", ".png") for path in images.glob("[0-9]*HC_Annotation.png"))
+    writer.left_out += [f"{name}: not in {TABLE}" for name in sorted(outlined) if name not in listed]
     return writer.finish()
 
 

@@ -131,6 +131,15 @@ def test_an_empty_annotation_is_left_out_and_said(publisher, tmp_path):
     assert done.left_out == ("010_HC.png: its annotation holds no outline",)
 
 
+def test_an_image_that_the_table_does_not_list_is_left_out_and_said(publisher, tmp_path):
+    write_table(publisher, f"{HEADER}\n000_HC.png,0.08,60\n010_HC.png,0.08,60\n")
+
+    done = import_hc18(publisher, tmp_path / "set")
+
+    assert done.images == 2
+    assert done.left_out == ("010_2HC.png: not in training_set_pixel_size_and_HC.csv",)
+
+
 def write_table(publisher, text):
     (publisher / "training_set_pixel_size_and_HC.csv").write_text(text)
 
