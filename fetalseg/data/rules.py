@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 
 from fetalseg.anatomy import VIEWS
-from fetalseg.data.records import Annotation
+from fetalseg.data.records import Annotation, WrittenRle
 from fetalseg.data.segmentation import Extent, crossing, extent_of_rings, extent_of_runs, ring_area, thickness
 from fetalseg.encoding import decode_runs
 from fetalseg.errors import DataError
@@ -111,7 +111,7 @@ def _run_breaches(written: Mapping[str, Any], height: int, width: int) -> Iterat
 
 
 def outline_breaches(
-    written: dict[str, Any] | list[list[float]], bbox: Any, height: int, width: int
+    written: WrittenRle | dict[str, Any] | list[list[float]], bbox: Any, height: int, width: int
 ) -> Iterator[Breach]:
     """Of a segmentation that can be read, but doesn't make sense: empty, crossing itself, outside, not in its box.
 

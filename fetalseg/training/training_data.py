@@ -10,6 +10,7 @@ from pathlib import Path
 from fetalseg.data.coco import write_subset
 from fetalseg.data.frames import AnnotatedFrame, load_frames
 from fetalseg.data.records import CocoSet
+from fetalseg.data.rules import outline_breaches
 from fetalseg.data.splits import Split
 from fetalseg.errors import DataError
 from fetalseg.preprocess import InputRule
@@ -73,14 +74,31 @@ def decode_sets(sets: Sequence[SharedSet], rule: InputRule) -> list[dict[int, An
         For each set its frames by image id.
 
     Raises:
-        DataError: sets with other structures, a file that can't be read, a mask without a pixel.
+        DataError: sets with other structures, a file that can't be read, a segmentation that is empty, crosses itself
+            or doesn't fit its box or its image.
         ValueError: two sets have the same name.
     """
     names = [each.source.name for each in sets]
     if len(set(names)) != len(names):
         raise ValueError(f"the folders of the sets must have different names, got {', '.join(names)}")
     common_structures([each.source for each in sets])
+    for each in sets:
+        _check_outlines(each.source)
     return [{frame.image_id: frame for frame in load_frames(each.source, rule)} for each in sets]
+
+
+def _check_outlines(source: CocoSet) -> None:
+    """Refuses segmentations that can be read and don't make sense; an evaluation takes them as they are."""
+    for image in source.images:
+        for annotation in image.annotations:
+            if annotation.segmentation is None:
+                continue
+            box = list(annotation.bbox)
+            for breach in outline_breaches(annotation.segmentation, box, image.height, image.width):
+                raise DataError(
+                    f"{source.path}: annotation {annotation.id}: {breach.message}; `fetalseg data check` lists all "
+                    "that is wrong"
+                )
 
 
 def divide(

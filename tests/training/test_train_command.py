@@ -239,9 +239,28 @@ def _empty_mask(data):
     (data / "instances.json").write_text(json.dumps(content))
 
 
+def _bow_tie(data):
+    content = json.loads((data / "instances.json").read_text())
+    x, y, width, height = content["annotations"][2]["bbox"]
+    content["annotations"][2]["segmentation"] = [[x, y, x + width, y + height, x + width, y, x, y + height]]
+    (data / "instances.json").write_text(json.dumps(content))
+
+
+def _other_box(data):
+    content = json.loads((data / "instances.json").read_text())
+    content["annotations"][2]["bbox"] = [0, 0, 9, 9]
+    (data / "instances.json").write_text(json.dumps(content))
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
-    [(_lose, "image 3: can't read"), (_truncate, "image 3: "), (_empty_mask, "the segmentation covers no pixel")],
+    [
+        (_lose, "image 3: can't read"),
+        (_truncate, "image 3: "),
+        (_empty_mask, "annotation 3: polygon 1 of 1 has no area"),
+        (_bow_tie, "annotation 3: polygon 1 of 1 crosses itself near x "),
+        (_other_box, "annotation 3: bbox [0.0, 0.0, 9.0, 9.0] is "),
+    ],
 )
 def test_an_unreadable_or_inconsistent_set_never_starts_a_training(drawn_set, tmp_path, capsys, damage, message):
     fine = tmp_path / "fine"
