@@ -179,6 +179,12 @@ def test_tokens_themselves_are_not_kept() -> None:
     assert "secret" not in str(vars(ONE_TOKEN))
 
 
+@pytest.mark.parametrize("origin", ["http://[", "http://[x]:1", "null", "", "\N{SNOWMAN}"])
+def test_an_origin_that_makes_no_sense_is_refused_like_any_other(origin: str) -> None:
+    problem = Access(TokenTable(), ()).page_problem("localhost:8420", origin)
+    assert problem == f"origin {origin!r} is not on the server's list (--allow-origin)"
+
+
 def test_the_viewers_own_origin_counts_only_on_this_machine() -> None:
     access = Access(ONE_TOKEN, ())
     assert access.origin_problem("http://localhost:8420", "localhost:8420") is None

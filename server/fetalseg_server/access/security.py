@@ -157,7 +157,7 @@ class Access:
         """Why a web page's origin is refused, or None. Programs that are no browser send none."""
         if origin is None or origin.lower() in self._allow_origins:
             return None
-        same = urlsplit(origin).netloc.lower() == (host or "").lower()
+        same = origin.lower().partition("://")[2] == (host or "").lower()
         if same and is_loopback(host or ""):  # the server's own viewer
             return None
         return f"origin {origin!r} is not on the server's list (--allow-origin)"
