@@ -50,6 +50,7 @@ def test_each_address_has_its_own_number_of_connections() -> None:
         ("2001:db8::5", True, True),
         ("127.0.0.1", True, True),
         ("::1", True, True),
+        ("::ffff:127.0.0.1", True, True),
         ("192.0.2.8", False, True),
         ("10.2.0.1", False, True),
         ("", False, True),

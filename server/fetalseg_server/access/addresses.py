@@ -10,22 +10,27 @@ from collections import Counter
 
 from fetalseg_server.rate_limit import RateLimit
 
-__all__ = ["FailedAttempts", "PendingConnections", "group_of"]
+__all__ = ["FailedAttempts", "PendingConnections", "group_of", "parse_address"]
 
 _MAX_ADDRESSES = 10_000
 
 
-def group_of(address: str) -> str:
-    """The name under which an address is remembered."""
+def parse_address(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """An address as a socket tells it; IPv4 that comes through an IPv6 socket is IPv4. None where it is no address."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return address
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return mapped or parsed
+
+
+def group_of(address: str) -> str:
+    """The name under which an address is remembered."""
+    parsed = parse_address(address)
     if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
+    return address if parsed is None else str(parsed)
 
 
 class PendingConnections:

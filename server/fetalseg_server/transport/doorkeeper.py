@@ -6,7 +6,7 @@ import ipaddress
 import logging
 from collections.abc import Sequence
 
-from fetalseg_server.access.addresses import PendingConnections
+from fetalseg_server.access.addresses import PendingConnections, parse_address
 
 __all__ = ["Doorkeeper", "Visit", "parse_networks"]
 
@@ -82,16 +82,10 @@ class Doorkeeper:
         return None
 
     def _is_proxy(self, address: str) -> bool:
-        try:
-            parsed = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return False
-        mapped = getattr(parsed, "ipv4_mapped", None)
-        return any((mapped or parsed) in network for network in self._proxies)
+        parsed = parse_address(address)
+        return parsed is not None and any(parsed in network for network in self._proxies)
 
 
 def _is_this_machine(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
+    parsed = parse_address(address)
+    return parsed is not None and parsed.is_loopback
