@@ -7,6 +7,7 @@ table in server/README.md follow from that.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -32,7 +33,6 @@ _CONFIG_VARIABLE = "FETALSEG_CONFIG"
 _OTHER_VARIABLES = frozenset({_CONFIG_VARIABLE, "FETALSEG_MODELS", "FETALSEG_TOKEN"})
 _SECRET = "tokens"
 _FILES = ("_file", "_cert", "_key", "_ca")
-_TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
 def _setting(
@@ -150,6 +150,8 @@ _HINTS = get_type_hints(Settings)
 
 def _check_value(entry: Field[Any], value: Any) -> None:
     least, words = entry.metadata["least"], get_args(_HINTS[entry.name])
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{entry.name} must be finite, got {value}")
     if least is not None and value is not None and value < least:
         raise ValueError(f"{entry.name} must be at least {least}, got {value}")
     if words and all(isinstance(word, str) for word in words) and value not in words:
@@ -174,16 +176,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         default = entry.metadata["shown"] or _in_words(entry.default)
         text = f"{entry.metadata['meaning'].replace('`', '')} (default {default})".replace("%", "%%")
         kind = _kind(entry.name)
-        if kind is bool:
-            parser.add_argument(
-                flag, dest=entry.name, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text
-            )
-        else:
-            action: Any = "append" if kind is tuple else "store"
-            metavar = "N" if kind in (int, float) else "FILE" if entry.name.endswith(_FILES) else "WORD"
-            parser.add_argument(
-                flag, dest=entry.name, action=action, metavar=metavar, default=argparse.SUPPRESS, help=text
-            )
+        action = "append" if kind is tuple else "store"
+        metavar = "N" if kind in (int, float) else "FILE" if entry.name.endswith(_FILES) else "WORD"
+        parser.add_argument(flag, dest=entry.name, action=action, metavar=metavar, default=argparse.SUPPRESS, help=text)
 
 
 def flags_given(args: argparse.Namespace) -> dict[str, Any]:
@@ -249,7 +244,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 def _kind(name: str) -> type | None:
     """The type of a setting's value, None for an unknown name."""
     hint = _HINTS.get(name)
-    if hint in (bool, int, float, str) or hint is None:
+    if hint in (int, float, str) or hint is None:
         return hint
     first = get_args(hint)[0]  # of `int | None`, of `tuple[str, ...]`, of Literal["text", "json"]
     if hint == tuple[str, ...]:
@@ -257,16 +252,12 @@ def _kind(name: str) -> type | None:
     return first if isinstance(first, type) else str
 
 
-def _converted(name: str, value: str | bool | Sequence[str], where: str) -> Any:
+def _converted(name: str, value: str | Sequence[str], where: str) -> Any:
     """What a text of the environment or the command line means."""
     kind = _kind(name)
     if kind is tuple:
-        parts = value.split(",") if isinstance(value, str) else list(value) if isinstance(value, Sequence) else []
+        parts = value.split(",") if isinstance(value, str) else value
         return [part.strip() for part in parts if part.strip()]
-    if kind is bool and isinstance(value, str):
-        if value.lower() not in _TRUTH:
-            raise ValueError(f"{where} must be one of {', '.join(_TRUTH)}, got {value!r}")
-        return _TRUTH[value.lower()]
     if kind in (int, float):
         assert isinstance(value, str)
         try:
@@ -286,7 +277,7 @@ def _checked(name: str, value: Any, where: str) -> Any:
         raise ValueError(f"{name} in {where} must be a list of texts, got {value!r}")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+    if not isinstance(value, kind) or isinstance(value, bool):
         raise ValueError(f"{name} in {where} must be {kind.__name__}, got {value!r}")
     return value
 

@@ -57,6 +57,8 @@ def test_a_bad_file_says_what_is_wrong_with_it(tmp_path: Path, text: str, messag
             "unknown setting colour in FETALSEG_COLOUR; known settings are host, port, tls_cert",
         ),
         ("FETALSEG_THREADS", "0", "threads must be at least 1, got 0"),
+        ("FETALSEG_HELLO_TIMEOUT_S", "nan", "hello_timeout_s must be finite, got nan"),
+        ("FETALSEG_IDLE_TIMEOUT_S", "inf", "idle_timeout_s must be finite, got inf"),
     ],
 )
 def test_a_bad_variable_says_what_is_wrong_with_it(variable: str, text: str, message: str) -> None:
