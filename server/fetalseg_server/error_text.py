@@ -1,13 +1,23 @@
-"""Errors of the library and its runtimes, as a client may read them."""
+"""What errors may tell a client: of its own words, and of the library and its runtimes."""
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
-__all__ = ["without_folders"]
+__all__ = ["quoted", "without_folders"]
+
+_LONGEST_QUOTE = 60
 
 # Everything of an absolute path but its last part.
 _FOLDERS = re.compile(r"(?<![\w.:/])(?:/[^/\s:'\"]+)+/(?=[^/\s])")
+
+
+def quoted(value: Any) -> str:
+    """A client's value as JSON, cut to a readable length."""
+    text = json.dumps(value)
+    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "..."
 
 
 def without_folders(text: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, TypeGuard, get_args
 
 from fetalseg.postprocess.options import NMS_KINDS, NmsKind
+from fetalseg_server.error_text import quoted
 
 __all__ = ["CODEC_WORDS", "MASK_WORDS", "CodecWord", "MaskWord", "SessionOptions", "parse_changes"]
 
@@ -88,11 +88,6 @@ def parse_changes(values: Mapping[str, Any], more_known: tuple[str, ...] = ()) -
     return {name: _READERS[name](name, value) for name, value in values.items()}
 
 
-def _quote(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:60] + "..."
-
-
 def _is_number(value: Any) -> TypeGuard[float]:
     if isinstance(value, int):  # one of hundreds of digits is more than `isfinite` takes
         return not isinstance(value, bool)
@@ -103,7 +98,7 @@ def _word(words: tuple[str, ...], *, optional: bool) -> Callable[[str, Any], str
     def read(name: str, value: Any) -> str | None:
         if (value is None and optional) or (isinstance(value, str) and value in words):
             return value
-        raise ValueError(f"{name} must be one of {', '.join(words)}, got {_quote(value)}")
+        raise ValueError(f"{name} must be one of {', '.join(words)}, got {quoted(value)}")
 
     return read
 
@@ -112,7 +107,7 @@ def _whole(low: int, high: int) -> Callable[[str, Any], int]:
     def read(name: str, value: Any) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return value
-        raise ValueError(f"{name} must be a whole number within {low}..{high}, got {_quote(value)}")
+        raise ValueError(f"{name} must be a whole number within {low}..{high}, got {quoted(value)}")
 
     return read
 
@@ -120,7 +115,7 @@ def _whole(low: int, high: int) -> Callable[[str, Any], int]:
 def _yes_or_no(name: str, value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    raise ValueError(f"{name} must be true or false, got {_quote(value)}")
+    raise ValueError(f"{name} must be true or false, got {quoted(value)}")
 
 
 def _spacing(name: str, value: Any) -> tuple[float, float] | None:
@@ -129,26 +124,26 @@ def _spacing(name: str, value: Any) -> tuple[float, float] | None:
     if isinstance(value, list) and len(value) == 2 and all(_is_number(v) and 0 < v <= MAX_SPACING_MM for v in value):
         return float(value[0]), float(value[1])
     raise ValueError(
-        f"{name} must be [y, x] in mm, above 0 and at most {MAX_SPACING_MM:g}, or null; got {_quote(value)}"
+        f"{name} must be [y, x] in mm, above 0 and at most {MAX_SPACING_MM:g}, or null; got {quoted(value)}"
     )
 
 
 def _deadline(name: str, value: Any) -> float | None:
     if value is None or (_is_number(value) and 0 < value <= MAX_DEADLINE_MS):
         return value
-    raise ValueError(f"{name} must be above 0 and at most {MAX_DEADLINE_MS} ms, or null; got {_quote(value)}")
+    raise ValueError(f"{name} must be above 0 and at most {MAX_DEADLINE_MS} ms, or null; got {quoted(value)}")
 
 
 def _score(name: str, value: Any) -> float | None:
     if value is None or (_is_number(value) and 0 <= value <= 1):
         return value
-    raise ValueError(f"{name} must be within 0..1, got {_quote(value)}")
+    raise ValueError(f"{name} must be within 0..1, got {quoted(value)}")
 
 
 def _name(name: str, value: Any) -> str | None:
     if value is None or (isinstance(value, str) and 0 < len(value) <= 128):
         return value
-    raise ValueError(f"{name} must be a name of 1..128 characters, got {_quote(value)}")
+    raise ValueError(f"{name} must be a name of 1..128 characters, got {quoted(value)}")
 
 
 _READERS: dict[str, Callable[[str, Any], Any]] = {

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum, IntFlag
 from typing import Any, ClassVar, Literal, get_args
 
+from fetalseg_server.error_text import quoted
 from fetalseg_server.options import SessionOptions, parse_changes
 
 __all__ = [
@@ -306,7 +307,7 @@ class Connection:
             self.state = ConnectionState.STREAMING
             return hello
         if kind not in ("hello", "configure", "ping", "bye"):
-            raise ProtocolError(f"unknown message type {_quote(kind)}; known types are hello, configure, ping, bye")
+            raise ProtocolError(f"unknown message type {quoted(kind)}; known types are hello, configure, ping, bye")
         if kind == "hello" or self.state is not ConnectionState.STREAMING:
             raise self._unexpected(f"a {kind} message")
         if kind == "configure":
@@ -328,7 +329,7 @@ def _parse_hello(message: dict[str, Any]) -> Hello:
     for name in ("token", "resume"):
         value = message.pop(name, None)
         if value is not None and not isinstance(value, str):
-            raise ProtocolError(f"{name} must be a text, got {_quote(value)}", code="bad_option")
+            raise ProtocolError(f"{name} must be a text, got {quoted(value)}", code="bad_option")
         words[name] = value
     try:
         return Hello(words["token"], words["resume"], parse_changes(message, more_known=("token", "resume")))
@@ -341,13 +342,7 @@ def _ping_id(value: Any) -> str | int | float | None:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
-    raise ProtocolError(f"a ping's id must be a number or a text of at most 128 characters, got {_quote(value)}")
-
-
-def _quote(value: Any) -> str:
-    """A value as JSON, cut to a readable length."""
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:60] + "..."
+    raise ProtocolError(f"a ping's id must be a number or a text of at most 128 characters, got {quoted(value)}")
 
 
 def parse_message(text: str) -> dict[str, Any]:
@@ -359,9 +354,9 @@ def parse_message(text: str) -> dict[str, Any]:
     try:
         message = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        raise ProtocolError(f"expected a JSON object, got {_quote(text)}") from None
+        raise ProtocolError(f"expected a JSON object, got {quoted(text)}") from None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-        raise ProtocolError(f'expected a JSON object with a "type", got {_quote(text)}')
+        raise ProtocolError(f'expected a JSON object with a "type", got {quoted(text)}')
     return message
 
 
