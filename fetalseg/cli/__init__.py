@@ -62,16 +62,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except (FetalsegError, ValueError) as error:
-        if args.verbose:
-            logging.getLogger(__name__).exception("failed")
-        print(f"fetalseg {args.command}: {error}", file=sys.stderr)
+        _tell(args, str(error))
         return 1
     except BrokenPipeError:
         # The reader of a pipe has had enough; what is still buffered must not raise again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        # What is read is told by errors of our own: this is a file that can't be written, or a full disk.
+        what = error.strerror or str(error)
+        _tell(args, f"{error.filename}: {what}" if error.filename else what)
+        return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _tell(args: argparse.Namespace, message: str) -> None:
+    """One line about the exception that is being handled; with --verbose its traceback, too."""
+    if args.verbose:
+        logging.getLogger(__name__).exception("failed")
+    print(f"fetalseg {args.command}: {message}", file=sys.stderr)
 
 
 def _version() -> str:

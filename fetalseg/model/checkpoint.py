@@ -68,7 +68,7 @@ def load_checkpoint(path: str | Path) -> tuple[Yolact, dict[str, Any]]:
     try:
         network = Yolact(Variant.from_dict(header["architecture"]))
         facts = header["facts"]
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ModelFileError(f"{path.name} doesn't say which network it holds: {error}") from None
     load_weights(network, tensors, path.name)
     return network.eval(), facts

@@ -75,8 +75,9 @@ class TrainOptions:
             raise ValueError(f"patience must be at least 1, got {self.patience}")
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
-        if self.seed < 0:
-            raise ValueError(f"seed must be at least 0, got {self.seed}")
+        # Generators of PyTorch take 64 bits, and the seeds of frames grow with seed, step and batch.
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be 0 to {2**32 - 1}, got {self.seed}")
 
     def identity(self) -> dict[str, Any]:
         """What must be the same when a run is resumed, as JSON values."""

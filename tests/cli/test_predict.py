@@ -98,6 +98,18 @@ def test_json_can_go_to_a_file_with_runs_instead_of_polygons(predict: Any, tmp_p
     assert "polygon" not in entry["instances"][0]
 
 
+def test_a_full_disk_is_one_line(
+    predict: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], full_disk: Any
+) -> None:
+    image = still(tmp_path / "head.png")
+
+    with full_disk(20):
+        code = predict(image, "--json", "found.jsonl", "--quiet")
+
+    assert code == 1
+    assert capsys.readouterr().err == "fetalseg predict: File too large\n"
+
+
 def test_masks_can_be_left_out(predict: Any, tmp_path: Path) -> None:
     assert predict(still(tmp_path / "a.png"), "--json", "out.jsonl", "--masks", "none", "--quiet") == 0
     (entry,) = lines_of((tmp_path / "out.jsonl").read_text())

@@ -59,6 +59,13 @@ def test_a_file_of_another_project_is_refused(tmp_path):
         load_checkpoint(path)
 
 
+def test_a_header_that_describes_no_network_is_refused(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_file({"weight": torch.zeros(1)}, path, {"fetalseg": '{"schema": 1, "architecture": null, "facts": {}}'})
+    with pytest.raises(ModelFileError, match=r"a\.safetensors doesn't say which network it holds"):
+        load_checkpoint(path)
+
+
 def test_weights_of_another_variant_are_refused(network, tmp_path):
     path = tmp_path / "a.safetensors"
     network.variant = replace(network.variant, prototypes=4)  # the header now says something else

@@ -13,7 +13,8 @@ from fetalseg.training.schedule import Budget
         ({"batch": 0}, "batch must be at least 1, got 0"),
         ({"patience": 0}, "patience must be at least 1, got 0"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0, got 0.0"),
-        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"seed": -1}, "seed must be 0 to 4294967295, got -1"),
+        ({"seed": 2**32}, "seed must be 0 to 4294967295, got 4294967296"),
     ],
 )
 def test_numbers_out_of_range_are_refused(numbers, message):

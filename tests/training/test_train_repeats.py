@@ -108,7 +108,7 @@ def test_the_weights_to_ship_are_the_ones_that_are_tested(drawn_set, tmp_path):
 def test_a_wrong_setting_of_repeats_leaves_nothing_that_stands_in_the_way_of_the_right_one(drawn_set, tmp_path, capsys):
     out = tmp_path / "run"
     assert _train(drawn_set, out, "--seed", "-1") == 1
-    assert "seed must be at least 0, got -1" in capsys.readouterr().err
+    assert "seed must be 0 to 4294967295, got -1" in capsys.readouterr().err
     assert _train(drawn_set, out, "--init", str(tmp_path / "none.safetensors")) == 1
     assert "no checkpoint at" in capsys.readouterr().err
 
