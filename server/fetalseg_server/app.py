@@ -125,14 +125,19 @@ async def _segment(request: Request, service: Service) -> Response:
         )
     options = _image_options(request)
     overlay = "image/png" in request.headers.get("accept", "")
-    body = await _limited_body(request, service.settings.max_frame_bytes)
-    if not service.ready:
-        raise _RefusalError(503, "draining" if service.draining else "engine_error", "the server isn't ready")
-    if not service.rates.take_frame(client):
-        raise _RefusalError(429, "rate_limited", f"more than {client.max_fps} frames a second with this token")
     header = FrameHeader(codec, sequence=0)
-    image = SingleImage(body, header, options, output="overlay" if overlay else "message")
-    answer = await service.segment(image)
+    with service.place_for_image() as free:
+        if not free:
+            service.metrics.frames.labels("overloaded").inc()
+            text = f"{service.settings.http_waiting} images are waiting or on their way already"
+            raise _RefusalError(503, "overloaded", text)
+        body = await _limited_body(request, service.settings.max_frame_bytes)
+        if not service.ready:
+            raise _RefusalError(503, "draining" if service.draining else "engine_error", "the server isn't ready")
+        if not service.rates.take_frame(client):
+            raise _RefusalError(429, "rate_limited", f"more than {client.max_fps} frames a second with this token")
+        image = SingleImage(body, header, options, output="overlay" if overlay else "message")
+        answer = await service.segment(image)
     service.metrics.frames.labels(answer.outcome).inc()
     try:
         await service.journal.image(client, address_of(request.scope), service.model, answer.outcome)

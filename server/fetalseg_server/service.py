@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fetalseg.engines import ENGINES
@@ -94,6 +96,7 @@ class Service:
         self.pool = WorkerPool(settings, str(self.model_path), self._on_change)
         self.metrics.add(PoolCollector(self.pool))
         self._tasks: list[asyncio.Task[None]] = []
+        self._images = 0
         self._images_waiting = 0
 
     @property
@@ -204,10 +207,18 @@ class Service:
             session.close(CloseCode.DRAINING, "draining", owes=False)
         await self._until_nothing_is_owed(time.monotonic() + _LAST_WRITES_S)
 
+    @contextmanager
+    def place_for_image(self) -> Iterator[bool]:
+        """Whether one more single image may come; it is in memory from its first byte, and so it counts from there."""
+        free = self._images < self.settings.http_waiting
+        self._images += free
+        try:
+            yield free
+        finally:
+            self._images -= free
+
     async def segment(self, work: SingleImage) -> Answer:
-        """Runs one image that belongs to no session, in turn with the sessions' frames."""
-        if self._images_waiting >= self.settings.http_waiting:
-            return Answer(0, "overloaded", f"{self._images_waiting} images are waiting already")
+        """Runs one image that belongs to no session and has its place, in turn with the sessions' frames."""
         self._images_waiting += 1
         try:
             return await self._answers_end.unless_reached(self._work_on(work))

@@ -112,7 +112,7 @@ class Settings:
     drain_grace_s: float = _setting(0.5, "that sessions stay after SIGTERM at least", least=0)
     drain_timeout_s: float = _setting(5.0, "after which answers are given up", least=0.1)
     shared_memory_bytes: int = _setting(32 * 1024 * 1024, "for frames on their way to the worker")
-    http_waiting: int = _setting(8, "single images that may wait", least=1)
+    http_waiting: int = _setting(8, "single images that may wait or be on their way", least=1)
     examination_bytes: int = _setting(16 * 1024 * 1024, "best frames of one examination, in memory", least=0)
     resume_s: float = _setting(60.0, "that a session whose connection broke can be resumed", least=0)
     summary_s: float = _setting(60.0, "that an examination's summary and frames stay after its session", least=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -142,6 +143,25 @@ def test_a_bad_request_says_what_was_expected(server: RunningServer, name: str) 
 def test_a_body_without_a_length_is_limited_while_it_is_read(server: RunningServer) -> None:
     answer = ask(server, "POST", "/v1/segment", chunks(2 * 1024 * 1024), JPEG_TYPE)  # sent in chunks
     assert (answer.status, answer.json["error"]["code"]) == (413, "too_large")
+
+
+def test_images_that_wait_or_are_on_their_way_are_bounded(crafted_settings: Settings) -> None:
+    with running(replace(crafted_settings, http_waiting=2)) as server, ExitStack() as stack:
+        # One image is on its way, one waits for the engine.
+        coming = stack.enter_context(closing(http.client.HTTPConnection(server.host, timeout=20)))
+        coming.putrequest("POST", "/v1/segment")
+        for name, value in {**JPEG_TYPE, "Content-Length": str(len(JPEG_BYTES))}.items():
+            coming.putheader(name, value)
+        coming.endheaders(JPEG_BYTES[:100])
+        with server.engine_paused():
+            waiting = stack.enter_context(closing(http.client.HTTPConnection(server.host, timeout=20)))
+            waiting.request("POST", "/v1/segment", JPEG_BYTES, JPEG_TYPE)
+            server.wait_until(lambda: server.server.service.pool.lanes[0].worker.in_flight == 1)
+            refused = ask(server, "POST", "/v1/segment", JPEG_BYTES, JPEG_TYPE)
+        assert (refused.status, refused.json["error"]["code"]) == (503, "overloaded")
+        coming.send(JPEG_BYTES[100:])
+        assert [connection.getresponse().status for connection in (waiting, coming)] == [200, 200]
+        assert ask(server, "POST", "/v1/segment", JPEG_BYTES, JPEG_TYPE).status == 200
 
 
 def test_models_are_listed_without_their_paths(server: RunningServer) -> None:
