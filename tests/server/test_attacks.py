@@ -8,11 +8,13 @@ import json
 import socket
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from fetalseg_server.settings import Settings
@@ -117,6 +119,32 @@ def test_slow_strangers_do_not_keep_others_waiting(server: RunningServer) -> Non
         thread.join(60)
         assert not thread.is_alive()
     server.wait_until(lambda: server.server.doorkeeper.pending == 0)
+
+
+@pytest.mark.parametrize(("pause_s", "complete"), [(0.1, True), (3.0, False)])
+def test_a_slow_reader_gets_its_answer_and_one_that_stops_is_cut_off(
+    server: RunningServer, pause_s: float, complete: bool
+) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (480, 640, 3), np.uint8)
+    image = encoded(noise)
+    head = (
+        f"POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nAccept: image/png\r\n"
+        f"Authorization: Bearer {TOKEN}\r\nConnection: close\r\nContent-Length: {len(image)}\r\n\r\n"
+    )
+    host, _, port = server.host.rpartition(":")
+    said = b""
+    with socket.socket() as raw, suppress(ConnectionError):
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)  # what the system holds isn't the reader's slowness
+        raw.settimeout(20)
+        raw.connect((host, int(port)))
+        raw.sendall(head.encode() + image)
+        while piece := raw.recv(32768, socket.MSG_WAITALL):
+            said += piece
+            time.sleep(pause_s)
+            pause_s = min(pause_s, 0.1)  # one long pause, then what is left
+    assert said.startswith(b"HTTP/1.1 200")
+    assert len(said) > 32768
+    assert said.endswith(b"IEND\xaeB`\x82") is complete
 
 
 LARGE = {

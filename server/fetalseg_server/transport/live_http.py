@@ -19,6 +19,9 @@ __all__ = ["MAX_HEAD_BYTES", "LiveHttp"]
 MAX_HEAD_BYTES = 16 * 1024
 # Requests that wait behind one that is being answered; browsers send none so.
 _MAX_PIPELINED = 8
+# Bytes that a slow reader takes in each time-out at least: a report of many megabytes may take its time, a stranger's
+# drop by drop may not.
+_LEAST_TAKEN = 64 * 1024
 _CODES = {
     400: ("bad_request", "this is no HTTP request"),
     408: ("timeout", "the request didn't arrive in time"),
@@ -31,7 +34,7 @@ class LiveHttp(HttpToolsProtocol):
 
     - A request, its upgrade included, arrives within a time, or the connection ends with 408.
     - Its head has a largest size, else 431.
-    - A reader that takes no bytes of its answer for the same time is cut off.
+    - A reader that takes next to nothing of its answer for the same time is cut off.
     - Each address has a number of connections; see `Doorkeeper`.
 
     Args:
@@ -163,7 +166,15 @@ class LiveHttp(HttpToolsProtocol):
 
     def _expect_departure(self) -> None:
         if self._departure is None:
-            self._departure = self.loop.call_later(self._timeout_s, self.transport.abort)
+            left = self.transport.get_write_buffer_size()
+            self._departure = self.loop.call_later(self._timeout_s, self._depart, left)
+
+    def _depart(self, left_before: int) -> None:
+        self._departure = None
+        if left_before - self.transport.get_write_buffer_size() >= _LEAST_TAKEN:
+            self._expect_departure()
+        else:
+            self.transport.abort()
 
     def _refuse(self, status: int) -> None:
         if self.transport.is_closing():
