@@ -30,6 +30,7 @@ from fetalseg.evaluation.evaluator import Evaluation, Evaluator
 from fetalseg.instances import Instances
 from fetalseg.model.variants import Variant, variant
 from fetalseg.segmenter import Segmenter
+from fetalseg.training.allocator import keep_freed_memory
 from fetalseg.training.batches import FrameSet
 from fetalseg.training.build import build_trainer
 from fetalseg.training.options import TrainOptions
@@ -173,6 +174,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, metavar="DIR", help="keep the two runs here")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows there")
     args = parser.parse_args(argv)
+    keep_freed_memory()
     try:
         source = read_coco(args.data, limit=args.limit)
         split = split_set(source, args.holdout)

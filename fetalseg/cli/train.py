@@ -137,12 +137,14 @@ def run(args: argparse.Namespace) -> int:
     try:
         from fetalseg.cli.train_repeats import run_repeats
         from fetalseg.model.variants import variant
+        from fetalseg.training.allocator import keep_freed_memory
         from fetalseg.training.build import check_device
         from fetalseg.training.distributed import join_processes
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "train") from None
     chosen = variant(args.variant)
     check_device(args.device)
+    keep_freed_memory()
     with join_processes(args.device) as processes:
         console = Console(file=sys.stdout, quiet=not processes.first)
         if args.repeats is not None:
