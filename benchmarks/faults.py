@@ -31,7 +31,7 @@ from benchmarks.live.table import markdown_table
 from benchmarks.live.usage import workers_of
 from benchmarks.live.wire import frame, read_text, session
 from benchmarks.machine import this_machine
-from benchmarks.record import commit_of, write_record
+from benchmarks.record import commit_of, without_folders, write_record
 from fetalseg.errors import FetalsegError
 from fetalseg_server.protocol import Codec
 
@@ -40,6 +40,7 @@ FAULTS = (NO_FAULT, *FAULT_LEVELS, KILLED)
 _SIZE = (64, 48)
 _ENGINE_TIMEOUT_S = 1.0
 _LEAD_S = 1.0  # between the first frame and the first fault
+_RESTART_S = 60.0  # for an engine's worker to be there again
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,10 @@ async def _bring_on(fault: str, served: ServedProcess, number: int) -> str | Non
     if fault == NO_FAULT:
         return None
     if fault == KILLED:
-        workers = workers_of(served.pid)
-        if workers:
-            workers[number % len(workers)].kill()
+        async with asyncio.timeout(_RESTART_S):
+            while not (workers := workers_of(served.pid)):  # the fault before has just ended the only one
+                await asyncio.sleep(0.05)
+        workers[number % len(workers)].kill()
         return None
     async with session(served.url) as (socket, _):
         payload = level_cine(FAULT_LEVELS[fault]).payloads[0]
@@ -212,8 +214,9 @@ def main(argv: list[str] | None = None) -> int:
         print("".join(f"FAULT in session {number}: {fault}\n" for fault in log.faults[:5]), end="")
     print(f"{stayed} of {len(logs)} sessions stayed to the end; nothing unanswered: {'pass' if passed else 'FAIL'}")
     if args.json:
-        content = {"sessions": args.sessions, "sessions_stayed": stayed, "passed": passed, "serve": args.serve}
-        write_record(args.json, tool="faults", machine=machine, commit=commit, content={**content, "rows": rows})
+        content = {"sessions": args.sessions, "sessions_stayed": stayed, "serve": without_folders(args.serve)}
+        content |= {"passed": passed, "rows": rows}
+        write_record(args.json, tool="faults", machine=machine, commit=commit, content=content)
     return 0 if passed else 1
 
 

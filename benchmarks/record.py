@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import Machine
 
-__all__ = ["commit_of", "write_record"]
+__all__ = ["commit_of", "without_folders", "write_record"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,6 +23,11 @@ def commit_of(folder: Path = ROOT) -> str:
     if not commit:
         return "unknown"
     return commit + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
+
+
+def without_folders(words: Sequence[str]) -> list[str]:
+    """Words of a command line, paths among them cut to their last part: where this machine keeps files is its own."""
+    return [re.sub(r"[^=]*/", "", word.rstrip("/")) for word in words]
 
 
 def write_record(path: Path, *, tool: str, machine: Machine, commit: str, content: dict[str, Any]) -> None:

@@ -5,8 +5,8 @@
 Connections come and go, some at a time; each sends its frames without a pause, as fast as they are answered, with
 other options than the one before; every fifth keeps its window full, so that most of its frames are superseded, and
 every tenth breaks off without a word. Memory of the server process and of its workers is sampled; a line through the
-second half of the samples tells the growth. The same is done with a server that leaks on purpose: only a measure that
-sees this leak says something. What stands after "--" goes to `fetalseg serve`.
+second half of the samples tells the growth, and how sure that is. The same is done with a server that leaks on purpose:
+only a measure that calls this one growing says something. What stands after "--" goes to `fetalseg serve`.
 """
 
 from __future__ import annotations
@@ -14,25 +14,27 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
-from benchmarks.live.frames import CINE, Cine, load_cine
+from benchmarks.live.frames import CINE, Cine, frame_size, load_cine
 from benchmarks.live.memory_slope import Slope, second_half_slope
 from benchmarks.live.served import ADMIT_ALL, ServedProcess, serving
 from benchmarks.live.table import markdown_table
 from benchmarks.live.usage import Footprint, footprint
-from benchmarks.live.wire import frame, session
+from benchmarks.live.wire import session
 from benchmarks.machine import this_machine
-from benchmarks.record import commit_of, write_record
+from benchmarks.record import commit_of, without_folders, write_record
 from fetalseg.errors import FetalsegError
 from fetalseg_server.messages import bye_message
 from fetalseg_server.options import CODEC_WORDS
@@ -40,6 +42,7 @@ from fetalseg_server.options import CODEC_WORDS
 SAMPLES = 400  # of a whole run
 FLAT_BYTES = 10_000_000  # what 100,000 frames may add
 _HUNDRED_THOUSAND = 100_000
+_PATIENCE_S = 30.0  # for an answer, and for the end after `bye`; far beyond what an engine's restart takes
 _MANY_FPS = "100000"
 _OPTIONS: tuple[dict[str, Any], ...] = (
     {"masks": "polygon"},
@@ -49,6 +52,9 @@ _OPTIONS: tuple[dict[str, Any], ...] = (
 )
 _BREAKS_OFF = 10  # every tenth connection
 _FULL_WINDOW = 5  # every fifth
+
+Growth = Literal["flat", "grows", "too short to tell"]
+Verdict = Literal["pass", "FAIL", "undecided"]
 
 
 @dataclass
@@ -61,7 +67,8 @@ class Soak:
         outcomes: answers by what they were.
         connections: that ended as they should.
         broken_off: connections that the client broke.
-        unanswered: frames of connections that ended as they should.
+        unanswered: frames without an answer, whether the server kept silent or had ended their connection.
+        faults: connections that ended otherwise, in words.
         seconds: of the whole run.
     """
 
@@ -71,6 +78,7 @@ class Soak:
     connections: int = 0
     broken_off: int = 0
     unanswered: int = 0
+    faults: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -80,18 +88,35 @@ class Soak:
         workers = [sample.workers_rss for sample in self.footprints]
         return {"server": second_half_slope(self.frames, server), "workers": second_half_slope(self.frames, workers)}
 
+    @property
+    def peak_bytes(self) -> int:
+        """The most that server and workers held together; memory that they share counts twice."""
+        return max(sample.server_rss + sample.workers_rss for sample in self.footprints)
 
-async def soak(served: ServedProcess, cines: Sequence[Cine], *, frames: int, connections: int, parallel: int) -> Soak:
+
+async def soak(
+    served: ServedProcess,
+    cines: Sequence[Cine],
+    *,
+    frames: int,
+    connections: int,
+    parallel: int,
+    patience_s: float = _PATIENCE_S,
+) -> Soak:
     """Streams without a pause.
 
     Args:
         served: the server.
         cines: connections send them in turn.
-        frames: in all.
+        frames: in all, rounded up to equally many a connection.
         connections: among which they are divided.
         parallel: connections at a time.
+        patience_s: how long an answer or an end may take.
+
+    Raises:
+        FetalsegError, OSError: the server refuses a connection or is gone.
     """
-    found, each = Soak(), max(1, frames // connections)
+    found, each = Soak(), -(-frames // connections)
     start, step = time.monotonic(), max(1, frames // SAMPLES)
     numbers = iter(range(connections))
 
@@ -107,42 +132,57 @@ async def soak(served: ServedProcess, cines: Sequence[Cine], *, frames: int, con
             async with session(served.url, options) as (socket, ready):
                 # With one frame at a time each is worked on; with the whole window most are superseded.
                 window = 1 if number % _FULL_WINDOW else ready["limits"]["window"]
-                left = await _send_all(socket, cine, each, window, answered)
-                if number % _BREAKS_OFF == _BREAKS_OFF - 1:
-                    await socket.send(_frame(cine, each))
+                left = await _send_all(socket, cine, each, window, answered, patience_s)
+                found.unanswered += left
+                if not left and number % _BREAKS_OFF == _BREAKS_OFF - 1:
+                    await socket.send(cine.message(each))
                     socket.transport.abort()
                     found.broken_off += 1
-                    continue
-                await socket.send(bye_message())
-                await socket.wait_closed()
-                found.unanswered += left
-                found.connections += socket.close_code == 1000
+                elif (code := await _end(socket, patience_s)) == 1000 and not left:
+                    found.connections += 1
+                else:
+                    found.faults.append(f"connection {number} ended with {code}, {left} frames unanswered")
 
     await asyncio.gather(*(lane() for _ in range(parallel)))
     found.seconds = time.monotonic() - start
     return found
 
 
-async def _send_all(socket: ClientConnection, cine: Cine, count: int, window: int, answered: Any) -> int:
-    """Keeps the window full until all is answered; returns how many frames were not."""
+async def _send_all(
+    socket: ClientConnection, cine: Cine, count: int, window: int, answered: Callable[[str], None], patience_s: float
+) -> int:
+    """Keeps the window full until all is answered or nothing comes any more; returns how many frames have none."""
     sent = done = 0
-    while done < count:
-        while sent < count and sent - done < window:
-            await socket.send(_frame(cine, sent))
-            sent += 1
-        message = await socket.recv()
-        if isinstance(message, bytes):  # a label map
-            continue
-        value = json.loads(message)
-        if value["type"] in ("result", "skipped"):
-            answered(value.get("reason", value["type"]))
-            done += 1
-    return sent - done
+    try:
+        while done < count:
+            while sent < count and sent - done < window:
+                await socket.send(cine.message(sent))
+                sent += 1
+            async with asyncio.timeout(patience_s):
+                message = await socket.recv()
+            if isinstance(message, bytes):  # a label map
+                continue
+            value = json.loads(message)
+            if value["type"] in ("result", "skipped"):
+                answered(value.get("reason", value["type"]))
+                done += 1
+    except (TimeoutError, ConnectionClosed):
+        pass
+    return count - done
 
 
-def _frame(cine: Cine, sequence: int) -> bytes:
-    payload = cine.payloads[sequence % len(cine.payloads)]
-    return frame(sequence, payload, codec=cine.codec, size=(cine.width, cine.height))
+async def _end(socket: ClientConnection, patience_s: float) -> int | None:
+    """Says goodbye; the code that the server closes with, None where it doesn't."""
+    try:
+        await socket.send(bye_message())
+        async with asyncio.timeout(patience_s):
+            await socket.wait_closed()
+    except TimeoutError:
+        socket.transport.abort()
+        return None
+    except ConnectionClosed:
+        pass
+    return socket.close_code
 
 
 def run(name: str, arguments: Sequence[str], args: argparse.Namespace, frames: int, *, leak: int = 0) -> Soak:
@@ -156,9 +196,10 @@ def run(name: str, arguments: Sequence[str], args: argparse.Namespace, frames: i
         leak: bytes that the server process keeps for every frame.
     """
     command = (sys.executable, "-m", "benchmarks.live.leaking_server", str(leak)) if leak else None
-    cines = [load_cine(CINE, codec, width=args.width, height=args.height) for codec in CODEC_WORDS]
+    width, height = args.size
+    cines = [load_cine(CINE, codec, width=width, height=height) for codec in CODEC_WORDS]
     connections = max(1, args.connections * frames // args.frames)
-    with serving(arguments, **({} if command is None else {"command": command})) as served:
+    with serving(arguments) if command is None else serving(arguments, command=command) as served:
         print(f"{name}: {frames} frames on {connections} connections", file=sys.stderr, flush=True)
         return asyncio.run(soak(served, cines, frames=frames, connections=connections, parallel=args.parallel))
 
@@ -175,30 +216,41 @@ def rows_of(name: str, found: Soak) -> list[list[str]]:
                 str(found.outcomes.total()),
                 str(found.connections + found.broken_off),
                 *(f"{value / 1e6:.1f}" for value in memory[part]),
-                f"{slope.bytes_per_frame:+.1f} ± {2 * slope.error:.1f}",
+                f"{slope.bytes_per_frame:+.1f} ± {slope.margin:.1f}",
                 f"{slope.bytes_per_frame * _HUNDRED_THOUSAND / 1e6:+.2f}",
+                growth(slope),
                 f"{first.files} to {last.files}" if part == "server" else "-",
             ]
         )
     return rows
 
 
-def is_flat(slope: Slope) -> bool:
-    """Whether 100,000 more frames would add little."""
-    return slope.bytes_per_frame * _HUNDRED_THOUSAND <= FLAT_BYTES
+def growth(slope: Slope) -> Growth:
+    """What a slope says about 100,000 more frames.
+
+    An allocator takes memory in steps, and a cache may fill for longer than half a short run lasts. So a run grows only
+    if it has grown already by what the second half of 100,000 frames may add; until then it was too short.
+    """
+    limit = FLAT_BYTES / _HUNDRED_THOUSAND
+    if slope.bytes_per_frame + slope.margin <= limit:
+        return "flat"
+    grown = slope.bytes_per_frame * slope.frames >= FLAT_BYTES / 2
+    return "grows" if grown and slope.bytes_per_frame - slope.margin > limit else "too short to tell"
 
 
-def passes(plain: Soak, control: Soak | None, leak: int) -> bool:
-    """The server is flat, the leaking one isn't, and nothing is left unanswered."""
-    return all(map(is_flat, plain.slopes.values())) and not plain.unanswered and sees_leak(plain, control, leak)
+def verdict(plain: Soak, control: Soak | None, most_bytes: float = math.inf) -> Verdict:
+    """The whole run.
 
-
-def sees_leak(plain: Soak, control: Soak | None, leak: int) -> bool:
-    """Whether the leaking server grows faster than the other, by half of what it keeps at least."""
-    if control is None:
-        return True
-    grown = control.slopes["server"].bytes_per_frame - plain.slopes["server"].bytes_per_frame
-    return grown >= leak / 2
+    Args:
+        plain: passes if it is flat and small, every frame was answered, and every connection ended as it should.
+        control: of the leaking server, whose growth must have been seen; None: not run.
+        most_bytes: that the processes may hold together.
+    """
+    slopes = {growth(slope) for slope in plain.slopes.values()}
+    leak = "grows" if control is None else growth(control.slopes["server"])
+    if plain.unanswered or plain.faults or plain.peak_bytes > most_bytes or "grows" in slopes or leak == "flat":
+        return "FAIL"
+    return "pass" if slopes == {"flat"} and leak == "grows" else "undecided"
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -207,72 +259,67 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=100_000, help="(%(default)s)")
     parser.add_argument("--connections", type=int, default=1000, help="among which frames are divided (%(default)s)")
     parser.add_argument("--parallel", type=int, default=3, help="connections at a time (%(default)s)")
-    parser.add_argument("--size", default="640x480", metavar="WxH", help="of a frame (%(default)s)")
+    parser.add_argument("--size", type=frame_size, default="640x480", metavar="WxH", help="of a frame (%(default)s)")
     parser.add_argument("--control-frames", type=int, default=20_000, help="of the control run; 0: none (%(default)s)")
     parser.add_argument("--leak-bytes", type=int, default=1024, help="that it keeps of each frame (%(default)s)")
+    parser.add_argument("--max-mb", type=float, default=1000, help="that all processes may hold (%(default)s)")
     parser.add_argument("--json", type=Path, help="write the figures and samples to this file as well")
     parser.add_argument("serve", nargs="*", metavar="-- FLAG", help="of `fetalseg serve`")
     args = parser.parse_args(argv)
-    width, _, height = args.size.partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        parser.error(f"--size must be WxH, got {args.size}")
-    args.width, args.height = int(width), int(height)
     if not 1 <= args.connections <= args.frames or args.parallel < 1 or args.frames < 20:
         parser.error("expected at least 20 frames, one connection of at least one frame, and one at a time")
     return args
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Prints the table; 0 where memory is flat and the control run isn't, else 1."""
+    """Prints the table; 0 where memory is flat and the control run's isn't, else 1."""
     args = parse(argv)
     machine, commit = this_machine(), commit_of()
     arguments = [*ADMIT_ALL, "--max-fps", _MANY_FPS, "--max-sessions", str(2 * args.parallel + 2), *args.serve]
-    control = None
+    control, size = None, "{}x{}".format(*args.size)
     try:
         print(f"{machine}; commit {commit}; load before {os.getloadavg()[0]:.2f}", flush=True)
         plain = run("soak", arguments, args, args.frames)
         if args.control_frames:
             control = run("control", arguments, args, args.control_frames, leak=args.leak_bytes)
+        came = verdict(plain, control, 1e6 * args.max_mb)
     except (FetalsegError, ValueError, OSError) as error:
         print(f"soak: {error}", file=sys.stderr)
         return 1
     runs = {"as it is": plain} if control is None else {"as it is": plain, f"leaks {args.leak_bytes} B": control}
-    passed = passes(plain, control, args.leak_bytes)
-    header = [
-        "run",
-        "frames",
-        "connections",
-        "MB first",
-        "MB last",
-        "bytes a frame, second half",
-        "MB in 100,000",
-        "files",
-    ]
-    print(
-        f"frames of {args.size} in {', '.join(CODEC_WORDS)} in turn, unpaced, {args.parallel} connections at a time\n"
-    )
-    print(markdown_table(header, [row for name, found in runs.items() for row in rows_of(name, found)]))
-    for name, found in runs.items():
-        outcomes = ", ".join(f"{kind} {n}" for kind, n in found.outcomes.most_common())
-        print(
-            f"{name}: {found.seconds:.0f} s, {found.outcomes.total() / found.seconds:.1f} frames/s: {outcomes}; "
-            f"{found.connections} connections ended with 1000, {found.broken_off} broken off, "
-            f"unanswered {found.unanswered}"
-        )
-    promise = f"at most {FLAT_BYTES / 1e6:g} MB in 100,000 frames" + (", and the leak is seen" if control else "")
-    print(f"{promise}: {'pass' if passed else 'FAIL'}")
+    print(f"frames of {size} in {', '.join(CODEC_WORDS)} in turn, unpaced, {args.parallel} connections at a time\n")
+    print(describe(runs))
+    leak = ", and the leak is seen" if control else ""
+    print(f"at most {FLAT_BYTES / 1e6:g} MB more in 100,000 frames and {args.max_mb:g} MB in all{leak}: {came}")
     if args.json:
-        content = {"size": args.size, "parallel": args.parallel, "serve": args.serve, "passed": passed}
+        content = {"size": size, "parallel": args.parallel, "serve": without_folders(args.serve), "verdict": came}
         content["runs"] = {name: _record(found) for name, found in runs.items()}
         write_record(args.json, tool="soak", machine=machine, commit=commit, content=content)
-    return 0 if passed else 1
+    return 0 if came == "pass" else 1
+
+
+def describe(runs: Mapping[str, Soak]) -> str:
+    """Runs, by name, as lines to print."""
+    header = ["run", "frames", "connections", "MB first", "MB last", "bytes a frame, second half", "MB in 100,000"]
+    rows = [row for name, found in runs.items() for row in rows_of(name, found)]
+    lines = [markdown_table([*header, "memory is", "files"], rows)]
+    for name, found in runs.items():
+        outcomes = ", ".join(f"{kind} {n}" for kind, n in found.outcomes.most_common())
+        lines.append(
+            f"{name}: {found.seconds:.0f} s, {found.outcomes.total() / found.seconds:.1f} frames/s: {outcomes}; "
+            f"{found.connections} connections ended with 1000, {found.broken_off} broken off, "
+            f"unanswered {found.unanswered}; at most {found.peak_bytes / 1e6:.0f} MB in all"
+        )
+        lines += [f"FAULT: {fault}" for fault in found.faults[:10]]
+    return "\n".join(lines)
 
 
 def _record(found: Soak) -> dict[str, Any]:
-    slopes = {part: asdict(slope) for part, slope in found.slopes.items()}
+    slopes = {part: {**asdict(slope), "memory_is": growth(slope)} for part, slope in found.slopes.items()}
     samples = [{"frames": n, **asdict(sample)} for n, sample in zip(found.frames, found.footprints, strict=True)]
     counts = {"connections": found.connections, "broken_off": found.broken_off, "unanswered": found.unanswered}
-    return {"seconds": found.seconds, "outcomes": found.outcomes, **counts, "slopes": slopes, "samples": samples}
+    about = {"seconds": found.seconds, "outcomes": found.outcomes, **counts, "faults": found.faults}
+    return {**about, "peak_bytes": found.peak_bytes, "slopes": slopes, "samples": samples}
 
 
 if __name__ == "__main__":

@@ -28,13 +28,13 @@ from benchmarks.live.capacity_search import largest_that_holds
 from benchmarks.live.console import ConsoleLog, Timetable
 from benchmarks.live.figures import Budget, StreamFigures, latencies_ms, stream_figures
 from benchmarks.live.fleet import StreamPlan, consoles
-from benchmarks.live.frames import CINE, load_cine
-from benchmarks.live.metrics_page import read_metrics
+from benchmarks.live.frames import CINE, frame_size, load_cine
+from benchmarks.live.metrics_page import read_lag
 from benchmarks.live.served import serving, stream_url
 from benchmarks.live.usage import Usage, UsageWatch
 from benchmarks.live.wire import RefusedError
 from benchmarks.machine import this_machine
-from benchmarks.record import commit_of, write_record
+from benchmarks.record import commit_of, without_folders, write_record
 from fetalseg.errors import FetalsegError
 from fetalseg_server.options import CODEC_WORDS, MASK_WORDS
 
@@ -80,11 +80,11 @@ def measure(plan: StreamPlan, count: int, *, http: str, pid: int | None, warm_up
     with consoles(plan, count) as fleet:
         measured_from = fleet.start() + warm_up_s
         time.sleep(max(0.0, measured_from - time.monotonic()))
-        before = read_metrics(http, plan.token)
+        before = read_lag(http, plan.token)
         watch = None if pid is None else UsageWatch(pid)
         # The server is asked again while it still streams: afterwards its loop idles.
         time.sleep(max(0.0, measured_from + plan.timetable.seconds - warm_up_s - time.monotonic()))
-        lag = read_metrics(http, plan.token).event_loop_lag.since(before.event_loop_lag)
+        lag = read_lag(http, plan.token).since(before)
         usage = None if watch is None else watch.end()
         logs = fleet.logs()
     quantiles = [None if (lag_s := lag.quantile(share)) is None else 1000 * lag_s for share in (0.5, 0.99)]
@@ -133,7 +133,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--fps", type=float, default=25.0, help="of each console (%(default)s)")
     parser.add_argument("--jitter-ms", type=float, default=5.0, help="a frame is due up to so much later (%(default)s)")
     parser.add_argument("--codec", choices=CODEC_WORDS, default="jpeg")
-    parser.add_argument("--size", default="640x480", metavar="WxH", help="of a frame (%(default)s)")
+    parser.add_argument("--size", type=frame_size, default="640x480", metavar="WxH", help="of a frame (%(default)s)")
     parser.add_argument("--source", default=CINE, help="the viewer's cine, or as of `fetalseg predict` (%(default)s)")
     parser.add_argument("--masks", choices=MASK_WORDS, default="polygon")
     parser.add_argument("--deadline-ms", type=float, default=200.0, help="of the sessions (%(default)s)")
@@ -147,10 +147,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--plot", type=Path, help="draw how latencies are distributed; needs the extra `data`")
     parser.add_argument("serve", nargs="*", metavar="-- FLAG", help="of `fetalseg serve`")
     args = parser.parse_args(argv)
-    width, _, height = args.size.partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        parser.error(f"--size must be WxH, got {args.size}")
-    args.width, args.height = int(width), int(height)
     if args.consoles < 1 or args.max_consoles < 1 or not 0 <= args.warm_up < args.seconds:
         parser.error("expected at least one console and a warm-up shorter than --seconds")
     if args.url and args.serve:
@@ -171,19 +167,22 @@ def _server(args: argparse.Namespace) -> Iterator[tuple[str, int | None]]:
 
 
 def _plan(args: argparse.Namespace, http: str) -> StreamPlan:
+    width, height = args.size
     options = {"codec": args.codec, "masks": args.masks, "deadline_ms": args.deadline_ms}
     return StreamPlan(
         url=stream_url(http),
-        cine=load_cine(args.source, args.codec, width=args.width, height=args.height),
+        cine=load_cine(args.source, args.codec, width=width, height=height),
         timetable=Timetable(args.fps, args.seconds, args.jitter_ms, seed=args.seed),
-        options={**options, "width": args.width, "height": args.height},
+        options={**options, "width": width, "height": height},
         token=os.environ.get(TOKEN_VARIABLE),
         window=args.window,
     )
 
 
-def _search(plan: StreamPlan, args: argparse.Namespace, http: str, pid: int | None, budget: Budget) -> dict[int, Run]:
-    """Runs of the search for the most consoles, by their number; a refused number has none."""
+def _search(
+    plan: StreamPlan, args: argparse.Namespace, http: str, pid: int | None, budget: Budget
+) -> tuple[int, dict[int, Run]]:
+    """The most consoles that hold the budget, 0 for none, and every run by its number; a refused number has no run."""
     runs: dict[int, Run] = {}
 
     def holds(count: int) -> bool:
@@ -203,7 +202,7 @@ def _search(plan: StreamPlan, args: argparse.Namespace, http: str, pid: int | No
 
     found = largest_that_holds(holds, args.max_consoles)
     print(f"\nmost consoles that hold the budget: {found}" + (" or more" if found == args.max_consoles else ""))
-    return {found: runs[found]} if found else {}
+    return found, runs
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -217,25 +216,27 @@ def main(argv: list[str] | None = None) -> int:
         with _server(args) as (http, pid):
             plan = _plan(args, http)
             if args.find_capacity:
-                runs = _search(plan, args, http, pid, budget)
+                chosen, runs = _search(plan, args, http, pid, budget)
             else:
-                run = measure(plan, args.consoles, http=http, pid=pid, warm_up_s=args.warm_up, budget=budget)
-                runs = {args.consoles: run}
+                chosen = args.consoles
+                runs = {chosen: measure(plan, chosen, http=http, pid=pid, warm_up_s=args.warm_up, budget=budget)}
     except (FetalsegError, ValueError, OSError) as error:
         print(f"stream: {error}", file=sys.stderr)
         return 1
     about = _about(args, plan)
-    for count, run in runs.items():
-        print("\n".join([_title(run, about), "", describe(run, budget)]))
+    shown = runs.get(chosen)
+    if shown is not None:
+        print("\n".join([_title(shown, about), "", describe(shown, budget)]))
         if args.plot:
-            latencies = latencies_ms(run.logs, measured_from=run.measured_from)
-            title = f"{_consoles(count)} at {args.fps:g} FPS, {run.ready['model']['name']}, {machine.processor}"
+            latencies = latencies_ms(shown.logs, measured_from=shown.measured_from)
+            title = f"{_consoles(chosen)} at {args.fps:g} FPS, {shown.ready['model']['name']}, {machine.processor}"
             plot_cdf(args.plot, latencies, budget_ms=budget.latency_ms, title=title)
     if args.json:
-        figures = {str(count): _figures(run) for count, run in runs.items()}
-        content = {**about, "budget": asdict(budget), "most_consoles": max(runs, default=0), "runs": figures}
+        figures = {str(count): _figures(run, budget) for count, run in sorted(runs.items())}
+        found = {"most_consoles": chosen} if args.find_capacity else {}
+        content = {**about, "budget": asdict(budget), **found, "runs": figures}
         write_record(args.json, tool="stream", machine=machine, commit=commit, content=content)
-    return 0 if runs and all(run.figures.holds(budget) for run in runs.values()) else 1
+    return 0 if shown is not None and shown.figures.holds(budget) else 1
 
 
 def _consoles(count: int) -> str:
@@ -243,8 +244,14 @@ def _consoles(count: int) -> str:
 
 
 def _about(args: argparse.Namespace, plan: StreamPlan) -> dict[str, Any]:
-    names = ("fps", "seconds", "warm_up", "jitter_ms", "codec", "size", "source", "masks", "deadline_ms", "serve")
-    return {**{name: getattr(args, name) for name in names}, "mean_frame_bytes": round(plan.cine.mean_bytes)}
+    names = ("fps", "seconds", "warm_up", "jitter_ms", "codec", "masks", "deadline_ms")
+    return {
+        **{name: getattr(args, name) for name in names},
+        "size": "{}x{}".format(*args.size),
+        "source": Path(args.source).name,
+        "serve": without_folders(args.serve),
+        "mean_frame_bytes": round(plan.cine.mean_bytes),
+    }
 
 
 def _title(run: Run, about: dict[str, Any]) -> str:
@@ -257,11 +264,12 @@ def _title(run: Run, about: dict[str, Any]) -> str:
     )
 
 
-def _figures(run: Run) -> dict[str, Any]:
+def _figures(run: Run, budget: Budget) -> dict[str, Any]:
     lag = dict(zip(("p50", "p99"), run.lag_ms, strict=True))
     usage = None if run.usage is None else asdict(run.usage)
     ready = {key: run.ready[key] for key in ("model", "engine", "limits", "features")}
-    return {**asdict(run.figures), "event_loop_lag_ms": lag, "usage": usage, "server": ready}
+    holds = run.figures.holds(budget)
+    return {"holds": holds, **asdict(run.figures), "event_loop_lag_ms": lag, "usage": usage, "server": ready}
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from benchmarks.live.frames import Cine
-from benchmarks.live.wire import close_code, frame
+from benchmarks.live.wire import close_code
 from fetalseg_server.messages import TIMING_KEYS, bye_message
-from fetalseg_server.protocol import FrameFlag, FrameHeader
+from fetalseg_server.protocol import FrameHeader
 
 __all__ = ["ConsoleLog", "FrameLog", "Timetable", "honest_clock", "precise_loop", "stream"]
 
@@ -149,7 +149,7 @@ async def stream(
             if window and reader.open >= window:
                 entry.outcome = KEPT
                 continue
-            message = _message(cine, sequence, entry.capture_time_us)
+            message = cine.message(sequence, capture_time_us=entry.capture_time_us)
             entry.sent, entry.outcome = time.monotonic(), UNANSWERED
             reader.expected.append(sequence)
             await socket.send(message)
@@ -164,18 +164,6 @@ async def stream(
     if not reading.cancelled():
         reading.result()
     return log
-
-
-def _message(cine: Cine, sequence: int, capture_time_us: int) -> bytes:
-    number = sequence % len(cine.payloads)
-    return frame(
-        sequence,
-        cine.payloads[number],
-        codec=cine.codec,
-        size=(cine.width, cine.height),
-        flags=int(FrameFlag.DISCONTINUITY) if number in cine.cuts else 0,
-        capture_time_us=capture_time_us,
-    )
 
 
 class _Reader:

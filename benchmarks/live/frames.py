@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 from dataclasses import dataclass
 
@@ -9,12 +10,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.live.wire import frame
 from fetalseg.sources import open_source
 from fetalseg_server.client.cine_file import BUILT_IN, read_cine
 from fetalseg_server.client.encoded_frame import encode_frame
 from fetalseg_server.options import CodecWord
+from fetalseg_server.protocol import FrameFlag
 
-__all__ = ["CINE", "HELD_FRAMES", "Cine", "load_cine"]
+__all__ = ["CINE", "HELD_FRAMES", "Cine", "frame_size", "load_cine"]
 
 CINE = "cine"  # the word for the viewer's own cine
 HELD_FRAMES = 108  # a source is read this far and then repeated: the clock never covers reading or coding
@@ -42,6 +45,30 @@ class Cine:
     def mean_bytes(self) -> float:
         """Of a payload."""
         return sum(map(len, self.payloads)) / len(self.payloads)
+
+    def message(self, sequence: int, *, capture_time_us: int = 0) -> bytes:
+        """The binary message of one frame; which picture it holds follows from its sequence."""
+        number = sequence % len(self.payloads)
+        return frame(
+            sequence,
+            self.payloads[number],
+            codec=self.codec,
+            size=(self.width, self.height),
+            flags=int(FrameFlag.DISCONTINUITY) if number in self.cuts else 0,
+            capture_time_us=capture_time_us,
+        )
+
+
+def frame_size(text: str) -> tuple[int, int]:
+    """Width and height of a command line's `WxH`, px.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"expected WxH, got {text}")
+    return int(width), int(height)
 
 
 def load_cine(source: str, codec: CodecWord, *, width: int, height: int, quality: int = 90) -> Cine:

@@ -1,4 +1,4 @@
-"""What a server says about itself at `/metrics`, in Prometheus' text format."""
+"""How late a server's event loop was, from its `/metrics` in Prometheus' text format."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import math
 import re
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-__all__ = ["Histogram", "MetricsPage", "parse_metrics", "read_metrics"]
+__all__ = ["Histogram", "parse_lag", "read_lag"]
 
-_LAG = "fetalseg_event_loop_lag_seconds"
-_SAMPLE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})? (?P<value>\S+)")
-_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_BUCKET = re.compile(r'fetalseg_event_loop_lag_seconds_bucket\{le="(?P<bound>[^"]+)"\} (?P<count>\S+)')
 _TIMEOUT_S = 10
 
 
@@ -49,34 +47,13 @@ class Histogram:
         return low
 
 
-@dataclass(frozen=True)
-class MetricsPage:
-    """One look at a server's metrics; what it doesn't tell is absent.
-
-    Attributes:
-        values: by name and labels, as they are written: `fetalseg_frames_total{outcome="result"}`.
-        event_loop_lag: seconds.
-    """
-
-    values: Mapping[str, float] = field(default_factory=dict)
-    event_loop_lag: Histogram = field(default_factory=lambda: Histogram({}))
+def parse_lag(page: str) -> Histogram:
+    """By how many seconds the event loop was late; empty where the page doesn't tell."""
+    matches = map(_BUCKET.match, page.splitlines())
+    return Histogram({float(match["bound"]): float(match["count"]) for match in matches if match})
 
 
-def parse_metrics(text: str) -> MetricsPage:
-    """Reads Prometheus' text format as far as the benchmarks need it."""
-    values: dict[str, float] = {}
-    buckets: dict[float, float] = {}
-    for line in text.splitlines():
-        if (match := _SAMPLE.match(line)) is None:
-            continue
-        labels = dict(_LABEL.findall(match["labels"] or ""))
-        values[line.rpartition(" ")[0]] = float(match["value"])
-        if match["name"] == f"{_LAG}_bucket":
-            buckets[float(labels["le"])] = float(match["value"])
-    return MetricsPage(values, Histogram(buckets))
-
-
-def read_metrics(http: str, token: str | None = None) -> MetricsPage:
+def read_lag(http: str, token: str | None = None) -> Histogram:
     """Asks a server.
 
     Raises:
@@ -85,4 +62,4 @@ def read_metrics(http: str, token: str | None = None) -> MetricsPage:
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy
     with opener.open(urllib.request.Request(f"{http}/metrics", headers=headers), timeout=_TIMEOUT_S) as response:
-        return parse_metrics(response.read().decode())
+        return parse_lag(response.read().decode())

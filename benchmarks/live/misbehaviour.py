@@ -30,7 +30,7 @@ from benchmarks.live.rude_connections import (
     tcp_bytes,
     whole_messages,
 )
-from benchmarks.live.wire import RefusedError, frame, session
+from benchmarks.live.wire import RefusedError, session
 from fetalseg_server.messages import hello_message
 from fetalseg_server.protocol import MAX_CAPTURE_TIME_US
 
@@ -103,8 +103,7 @@ async def half_sent(target: Target, bounds: Bounds, tally: Tally) -> None:
     """Messages and requests of which only the first half comes; then the connection is held for a while and broken."""
     random = Random(bounds.seed)
     for number in _attempts(bounds):
-        payload = target.cine.payloads[number % len(target.cine.payloads)]
-        message = frame(1, payload, codec=target.cine.codec, size=(target.cine.width, target.cine.height))
+        message = target.cine.message(number)
         match number % 3:
             case 0:
                 tally.did["half a frame"] += 1
@@ -125,9 +124,7 @@ async def reconnect_storm(target: Target, bounds: Bounds, tally: Tally) -> None:
         tally.did["reconnect"] += 1
         try:
             async with session(target.url, {"masks": "none"}) as (connection, _):
-                payload = target.cine.payloads[number % len(target.cine.payloads)]
-                size = target.cine.width, target.cine.height
-                await connection.send(frame(number, payload, codec=target.cine.codec, size=size))
+                await connection.send(target.cine.message(number))
                 connection.transport.abort()
             tally.closes["broken by the console"] += 1
         except RefusedError as error:
@@ -243,9 +240,8 @@ async def _send_until(connection: ClientConnection, cine: Cine, tally: Tally, en
         if due > end:
             return
         await asyncio.sleep(due - time.monotonic())
-        payload = cine.payloads[sequence % len(cine.payloads)]
         try:
-            await connection.send(frame(sequence, payload, codec=cine.codec, size=(cine.width, cine.height)))
+            await connection.send(cine.message(sequence))
         except ConnectionClosed:
             return
         tally.did["frame"] += 1

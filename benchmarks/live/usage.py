@@ -6,11 +6,11 @@ import threading
 import time
 from dataclasses import dataclass
 
+from fetalseg.errors import FetalsegError, MissingExtraError
+
 try:
     import psutil
 except ModuleNotFoundError:
-    from fetalseg.errors import MissingExtraError
-
     raise MissingExtraError("psutil", "dev") from None
 
 __all__ = ["Footprint", "Usage", "UsageWatch", "footprint", "workers_of"]
@@ -71,10 +71,17 @@ def workers_of(pid: int) -> list[psutil.Process]:
 
 
 def footprint(pid: int) -> Footprint:
-    """What the server of this process holds now."""
-    server, workers = psutil.Process(pid), workers_of(pid)
-    with server.oneshot():
-        rss, files, threads = server.memory_info().rss, server.num_fds(), server.num_threads()
+    """What the server of this process holds now.
+
+    Raises:
+        FetalsegError: it has ended.
+    """
+    try:
+        server, workers = psutil.Process(pid), workers_of(pid)
+        with server.oneshot():
+            rss, files, threads = server.memory_info().rss, server.num_fds(), server.num_threads()
+    except psutil.NoSuchProcess:
+        raise FetalsegError("the server has ended") from None
     return Footprint(rss, sum(map(_rss, workers)), len(workers), files, threads)
 
 

@@ -11,9 +11,9 @@ import pytest
 from benchmarks.live.capacity_search import largest_that_holds
 from benchmarks.live.console import KEPT, RESULT, UNANSWERED, ConsoleLog, FrameLog, Timetable
 from benchmarks.live.figures import Budget, Spread, latencies_ms, spread, stream_figures
-from benchmarks.live.metrics_page import Histogram, parse_metrics
+from benchmarks.live.metrics_page import Histogram, parse_lag
 from benchmarks.live.table import markdown_table
-from benchmarks.record import commit_of
+from benchmarks.record import commit_of, without_folders
 from benchmarks.stream import main
 from server.live import RunningServer
 
@@ -107,10 +107,8 @@ fetalseg_frames_total{outcome="result"} 7.0
 """
 
 
-def test_a_metrics_page_gives_values_and_the_event_loops_lag() -> None:
-    page = parse_metrics(PAGE)
-    assert page.values['fetalseg_frames_total{outcome="result"}'] == 7
-    lag = page.event_loop_lag
+def test_a_metrics_page_gives_the_event_loops_lag() -> None:
+    lag = parse_lag(PAGE)
     assert lag.quantile(0.25) == pytest.approx(0.0005)  # half way through the first bucket
     assert lag.quantile(0.7) == pytest.approx(0.0015)  # 50 + 20 of 40 in the second
     assert lag.quantile(0.99) == 0.002  # beyond the last bound
@@ -121,7 +119,7 @@ def test_a_histogram_is_read_from_one_look_to_the_next() -> None:
     later = Histogram({0.001: 10.0, math.inf: 12.0})
     assert later.since(before).cumulative == {0.001: 0.0, math.inf: 2.0}
     assert before.since(before).quantile(0.5) is None
-    assert parse_metrics("").event_loop_lag.quantile(0.5) is None
+    assert parse_lag("").quantile(0.5) is None
 
 
 @pytest.mark.parametrize("most", [1, 2, 5, 8, 13])
@@ -152,6 +150,11 @@ def test_outside_of_a_checkout_the_commit_is_unknown(tmp_path: Path) -> None:
     assert commit_of(tmp_path) == "unknown"
 
 
+def test_a_record_says_which_model_was_served_and_not_where_it_lay() -> None:
+    words = ["--model", "/somewhere/models/fetalseg-s.onnx", "--models=/somewhere/models/", "--workers", "2"]
+    assert without_folders(words) == ["--model", "fetalseg-s.onnx", "--models=models", "--workers", "2"]
+
+
 @pytest.mark.parametrize("codec", ["jpeg", "gray8"])
 def test_a_short_run_answers_every_frame_and_writes_its_figures(
     server: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], codec: str
@@ -172,6 +175,23 @@ def test_a_short_run_answers_every_frame_and_writes_its_figures(
     assert run["due"] == run["results"] + sum(run["skipped"].values())
     assert run["results"] > 0
     assert plot.stat().st_size > 0
+
+
+@pytest.mark.parametrize("size", ["640", "0x480", "640x", "axb", "640x-1"])
+def test_a_size_that_is_none_is_refused(size: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--size", size])
+    assert f"argument --size: expected WxH, got {size}" in capsys.readouterr().err
+
+
+def test_the_search_for_the_most_consoles_keeps_the_runs_that_it_tried(server: RunningServer, tmp_path: Path) -> None:
+    figures = tmp_path / "capacity.json"
+    arguments = ["--url", server.http, "--find-capacity", "--max-consoles", "2", "--size", "160x120", "--seconds", "1"]
+    arguments += ["--warm-up", "0.2", "--deadline-ms", "60000", "--budget-ms", "0.001", "--json", str(figures)]
+    assert main(arguments) == 1  # nobody is as quick as this
+    content = json.loads(figures.read_text())
+    assert content["most_consoles"] == 0
+    assert [(count, run["holds"]) for count, run in content["runs"].items()] == [("1", False)]
 
 
 def test_a_server_that_is_not_there_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
