@@ -7,7 +7,7 @@ import socket
 import struct
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from benchmarks.live.console import UNANSWERED
 from benchmarks.live.frames import Cine
 from benchmarks.live.wire import RefusedError, close_code, open_socket, session
+from fetalseg_server.messages import bye_message
 
 __all__ = ["Tally", "Target", "farewell", "masked", "raw_bytes", "small_socket", "tcp_bytes", "whole_messages"]
 
@@ -98,15 +99,27 @@ async def small_socket(target: Target) -> AsyncIterator[socket.socket]:
 
 async def farewell(connection: ClientConnection, tally: Tally) -> None:
     """Reads at last, to learn how the server ended the session; a session that still lives is broken."""
+    await _read_or_break(connection, tally, _FAREWELL_S if connection.close_code else _LAST_LOOK_S)
+
+
+async def _read_or_break(connection: ClientConnection, tally: Tally, seconds: float) -> None:
+    """Reads until the server ends the connection; breaks it where that doesn't happen in time."""
+    if not await _read_to_the_end(connection, tally, seconds):
+        connection.transport.abort()
+        tally.closes["broken by the console"] += 1
+
+
+async def _read_to_the_end(connection: ClientConnection, tally: Tally, seconds: float) -> bool:
+    """Whether the server ends the connection in time; how it did is noted."""
     try:
-        async with asyncio.timeout(_FAREWELL_S if connection.close_code else _LAST_LOOK_S):
+        async with asyncio.timeout(seconds):
             while True:
                 await connection.recv()
     except ConnectionClosed as closed:
         tally.ended(close_code(closed))
+        return True
     except TimeoutError:
-        connection.transport.abort()
-        tally.closes["broken by the console"] += 1
+        return False
 
 
 async def raw_bytes(target: Target, tally: Tally, data: bytes, *, greeted: bool) -> None:
@@ -114,15 +127,7 @@ async def raw_bytes(target: Target, tally: Tally, data: bytes, *, greeted: bool)
     try:
         async with session(target.url) if greeted else _only_opened(target) as (connection, _):
             connection.transport.write(data)
-            try:
-                async with asyncio.timeout(_HELD_S):
-                    while True:
-                        await connection.recv()
-            except ConnectionClosed as closed:
-                tally.ended(close_code(closed))
-            except TimeoutError:
-                connection.transport.abort()
-                tally.closes["broken by the console"] += 1
+            await _read_or_break(connection, tally, _HELD_S)
     except RefusedError as error:
         tally.ended(error.close_code)
     except (OSError, WebSocketException) as error:
@@ -157,17 +162,11 @@ async def whole_messages(target: Target, tally: Tally, messages: Sequence[str | 
     """Whole WebSocket messages, then `bye`, then whatever the server answers to the end."""
     try:
         async with open_socket(target.url) as connection:
-            for message in messages:
-                await connection.send(message)
-            await connection.send('{"type":"bye"}')
-            try:
-                async with asyncio.timeout(_FAREWELL_S):
-                    while True:
-                        await connection.recv()
-            except TimeoutError:
+            with suppress(ConnectionClosed):  # reading tells what it was closed with
+                for message in (*messages, bye_message()):
+                    await connection.send(message)
+            if not await _read_to_the_end(connection, tally, _FAREWELL_S):
                 tally.faults.append(f"no end within {_FAREWELL_S:g} s after odd messages and bye")
-    except ConnectionClosed as closed:
-        tally.ended(close_code(closed))
     except (OSError, WebSocketException) as error:
         tally.closes[type(error).__name__] += 1
 
