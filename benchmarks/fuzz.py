@@ -14,6 +14,7 @@ import argparse
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.live.protocol_invariants import BrokenInvariantError, CheckedConnection
@@ -21,6 +22,7 @@ from benchmarks.live.table import markdown_table
 from benchmarks.machine import this_machine
 from benchmarks.record import commit_of, write_record
 from fetalseg.errors import MissingExtraError
+from fetalseg_server.protocol import Connection
 
 try:
     import hypothesis
@@ -34,7 +36,7 @@ _CHUNK = 500  # conversations between two lines of progress
 _SHORTEST = 20
 
 
-def fuzz(inputs: int, first_seed: int) -> Counter[str]:
+def fuzz(inputs: int, first_seed: int, connection: Callable[[], Connection] = Connection) -> Counter[str]:
     """Gives at least so many messages to connections; what came of them, by kind.
 
     Raises:
@@ -43,13 +45,13 @@ def fuzz(inputs: int, first_seed: int) -> Counter[str]:
     outcomes: Counter[str] = Counter()
     number = first_seed
     while outcomes.total() < inputs:
-        _run_chunk(outcomes, number, min(_CHUNK, 1 + (inputs - outcomes.total()) // _SHORTEST))
+        _run_chunk(outcomes, number, connection, min(_CHUNK, 1 + (inputs - outcomes.total()) // _SHORTEST))
         number += 1
         print(f"{outcomes.total()} of {inputs} messages", file=sys.stderr, flush=True)
     return outcomes
 
 
-def _run_chunk(outcomes: Counter[str], number: int, examples: int) -> None:
+def _run_chunk(outcomes: Counter[str], number: int, connection: Callable[[], Connection], examples: int) -> None:
     @seed(number)
     @settings(
         max_examples=examples,
@@ -57,12 +59,12 @@ def _run_chunk(outcomes: Counter[str], number: int, examples: int) -> None:
         database=None,
         phases=(Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
-        print_blob=True,
+        report_multiple_bugs=False,  # several would come as a group of exceptions
     )
     @given(conversations(_SHORTEST))
     def run(messages: list[Message]) -> None:
-        connection = CheckedConnection()
-        outcomes.update(connection.feed(message) for message in messages)
+        checked = CheckedConnection(connection())
+        outcomes.update(checked.feed(message) for message in messages)
 
     run()
 

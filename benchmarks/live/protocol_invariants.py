@@ -42,11 +42,11 @@ class CheckedConnection:
     """A connection that is looked at after every message.
 
     Args:
-        connection: in its first state; None: a new one.
+        connection: in whatever state.
     """
 
-    def __init__(self, connection: Connection | None = None) -> None:
-        self._connection = connection or Connection()
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def feed(self, message: str | bytes) -> str:
         """Gives it one message.

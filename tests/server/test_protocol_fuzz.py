@@ -11,7 +11,7 @@ from benchmarks.fuzz import fuzz, main
 from benchmarks.live.conversations import Message, conversations
 from benchmarks.live.mutation import VALID_TEXTS, mutated, mutated_text, valid_frame
 from benchmarks.live.protocol_invariants import BrokenInvariantError, CheckedConnection
-from fetalseg_server.protocol import Connection, ConnectionState, FrameHeader, FrameReceived, Ping
+from fetalseg_server.protocol import Connection, ConnectionState, Event, FrameHeader, FrameReceived, Ping
 
 HELLO = '{"type":"hello"}'
 
@@ -19,7 +19,7 @@ HELLO = '{"type":"hello"}'
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(conversations())
 def test_every_message_becomes_what_the_protocol_allows(messages: list[Message]) -> None:
-    connection = CheckedConnection()
+    connection = CheckedConnection(Connection())
     for message in messages:
         connection.feed(message)
 
@@ -80,6 +80,19 @@ def test_a_parser_that_breaks_a_promise_is_found_out(name: str) -> None:
         connection.feed(message)
     with pytest.raises(BrokenInvariantError, match=words):
         connection.feed(messages[-1])
+
+
+def test_the_long_mode_stops_at_one_conversation_that_breaks_a_promise() -> None:
+    class FailsAndCuts(Cuts):
+        def receive_text(self, text: str) -> Event:
+            if "ping" in text:
+                raise KeyError("ping")
+            return super().receive_text(text)
+
+    words = "KeyError came out instead of an event|the payload isn't what came"
+    with pytest.raises(BrokenInvariantError, match=words) as caught:
+        fuzz(100_000, first_seed=0, connection=FailsAndCuts)
+    assert any("messages=" in note for note in caught.value.__notes__)
 
 
 def test_mutations_are_near_what_they_come_from_and_the_same_for_the_same_seed() -> None:
