@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from drawn_sets import Rectangle, write_drawn_set
 
 from fetalseg.cli import main
 from fetalseg.model_file import read_facts
@@ -19,25 +19,13 @@ NAMES = ("cord cyst", "yolk_sac")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight frames, each with a cyst (mask) and a yolk sac (box alone); ids in no particular order."""
     pytest.importorskip("torch", reason="training needs the extra train")
-    folder = tmp_path_factory.mktemp("sets") / "hospital"
-    (folder / "images").mkdir(parents=True)
-    images, annotations = [], []
-    for number in range(1, 9):
-        rng = np.random.default_rng(number)
-        pixels = rng.integers(0, 40, (64, 96), np.uint8)
+
+    def draw(number: int, rng: np.random.Generator) -> list[Rectangle]:
         x, y = int(rng.integers(8, 40)), int(rng.integers(4, 20))
-        pixels[y : y + 20, x : x + 24] = 180
-        pixels[50:58, x : x + 30] = 120
-        cv2.imwrite(str(folder / "images" / f"{number}.png"), pixels)
-        images.append({"id": number, "file_name": f"{number}.png", "height": 64, "width": 96})
-        ring = [x, y, x + 24, y, x + 24, y + 20, x, y + 20]
-        cyst = {"id": 2 * number, "image_id": number, "category_id": 12, "bbox": [x, y, 24, 20], "segmentation": [ring]}
-        sac = {"id": 2 * number + 1, "image_id": number, "category_id": 30, "bbox": [x, 50, 30, 8]}
-        annotations += [cyst, sac]
+        return [Rectangle(12, x, y, 24, 20), Rectangle(30, x, 50, 30, 8, grey=120, mask=False)]
+
     categories = [{"id": 30, "name": NAMES[1]}, {"id": 12, "name": NAMES[0]}]
-    content = {"categories": categories, "images": images, "annotations": annotations}
-    (folder / "instances.json").write_text(json.dumps(content))
-    return folder
+    return write_drawn_set(tmp_path_factory.mktemp("sets") / "hospital", 8, draw, categories=categories)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,3 @@
-import json
 import os
 import threading
 
@@ -6,8 +5,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from drawn_sets import Rectangle, write_drawn_set
 
-from fetalseg.anatomy import coco_categories
 from fetalseg.data.frames import AnnotatedFrame, Shape
 from fetalseg.model.variants import variant
 
@@ -42,24 +41,18 @@ def frames():
 @pytest.fixture
 def drawn_set(tmp_path):
     """A folder "drawn" with twelve frames of six patients, each with one cranium; every other one has a mask."""
-    folder = tmp_path / "drawn"
-    (folder / "images").mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    info = {"description": "drawn", "url": "https://example.org", "licence": "CC0"}
-    content = {"info": info, "categories": coco_categories(), "images": [], "annotations": []}
-    for number in range(1, 13):
+
+    def draw(number, rng):
         x, y = (int(v) for v in rng.integers(5, 30, 2))
-        pixels = rng.integers(0, 60, (64, 96), np.uint8)
-        pixels[y : y + 30, x : x + 40] = 200
-        cv2.imwrite(str(folder / "images" / f"{number}.png"), pixels)
-        image = {"id": number, "file_name": f"{number}.png", "height": 64, "width": 96, "patient": str(number // 2)}
-        content["images"].append({**image, "annotated_category_ids": [1]})
-        annotation = {"id": number, "image_id": number, "category_id": 1, "bbox": [x, y, 40, 30]}
-        if number % 2:
-            annotation["segmentation"] = [[x, y, x + 40, y, x + 40, y + 30, x, y + 30]]
-        content["annotations"].append(annotation)
-    (folder / "instances.json").write_text(json.dumps(content))
-    return folder
+        return [Rectangle(1, x, y, 40, 30, grey=200, mask=number % 2 == 1)]
+
+    return write_drawn_set(
+        tmp_path / "drawn",
+        12,
+        draw,
+        facts=lambda number: {"patient": str((number - 1) // 2), "annotated_category_ids": [1]},
+        info={"description": "drawn", "url": "https://example.org", "licence": "CC0"},
+    )
 
 
 @pytest.fixture

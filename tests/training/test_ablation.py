@@ -3,39 +3,25 @@
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from drawn_sets import Rectangle, write_drawn_set
 
 from benchmarks.ablation import Arm, ArmError, Recipe, arms, main, run, run_arm, table
-from fetalseg.anatomy import coco_categories
 from fetalseg.data.augment import AugmentOptions
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten frames with a bright cranium each."""
-    folder = tmp_path_factory.mktemp("sets") / "heads"
-    (folder / "images").mkdir(parents=True)
-    images, annotations = [], []
-    for number in range(1, 11):
-        rng = np.random.default_rng(number)
-        pixels = rng.integers(0, 40, (64, 96), np.uint8)
-        x, y = int(rng.integers(8, 50)), int(rng.integers(4, 28))
-        pixels[y : y + 30, x : x + 36] = 180
-        cv2.imwrite(str(folder / "images" / f"{number}.png"), pixels)
-        images.append({"id": number, "file_name": f"{number}.png", "height": 64, "width": 96})
-        ring = [x, y, x + 36, y, x + 36, y + 30, x, y + 30]
-        annotations.append(
-            {"id": number, "image_id": number, "category_id": 1, "bbox": [x, y, 36, 30], "segmentation": [ring]}
-        )
-    content = {"categories": coco_categories(), "images": images, "annotations": annotations}
-    (folder / "instances.json").write_text(json.dumps(content))
-    return folder
+
+    def draw(number: int, rng: np.random.Generator) -> list[Rectangle]:
+        return [Rectangle(1, int(rng.integers(8, 50)), int(rng.integers(4, 28)), 36, 30)]
+
+    return write_drawn_set(tmp_path_factory.mktemp("sets") / "heads", 10, draw)
 
 
 def test_the_arms_are_all_without_each_and_none() -> None:

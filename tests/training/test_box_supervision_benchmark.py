@@ -5,42 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
+from drawn_sets import Rectangle, write_drawn_set
 
 from benchmarks.box_supervision import Figures, hide_masks, main, table
-from fetalseg.anatomy import coco_categories
 from fetalseg.data.coco import read_coco
 
 
 @pytest.fixture
 def heads(tmp_path: Path) -> Path:
-    """Ten frames with a bright disk, its mask a polygon."""
-    folder = tmp_path / "heads"
-    (folder / "images").mkdir(parents=True)
-    images, annotations = [], []
-    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    for number in range(1, 11):
-        x, y, radius = 30 + 3 * number, 32, 16 + number % 3
-        pixels = np.random.default_rng(number).integers(0, 60, (64, 96), np.uint8)
-        cv2.circle(pixels, (x, y), radius, 180, -1)
-        cv2.imwrite(str(folder / "images" / f"{number}.png"), pixels)
-        ring = np.stack([x + radius * np.cos(angle), y + radius * np.sin(angle)], 1)
-        images.append({"id": number, "file_name": f"{number}.png", "height": 64, "width": 96})
-        annotations.append(
-            {
-                "id": number,
-                "image_id": number,
-                "category_id": 1,
-                "iscrowd": 0,
-                "bbox": [x - radius, y - radius, 2 * radius, 2 * radius],
-                "segmentation": [ring.flatten().tolist()],
-            }
-        )
-    content = {"categories": coco_categories(), "images": images, "annotations": annotations}
-    (folder / "instances.json").write_text(json.dumps(content))
-    return folder
+    """Ten frames with a bright cranium each, its mask a polygon."""
+    return write_drawn_set(
+        tmp_path / "heads", 10, lambda number, _: [Rectangle(1, 14 + 3 * number, 16, 32, 28 + number % 3)]
+    )
 
 
 def test_it_trains_both_ways_and_prints_a_table(
