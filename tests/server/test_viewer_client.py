@@ -186,6 +186,20 @@ def test_a_large_picture_is_sent_smaller_and_its_result_scaled_back(browser: Web
     assert run_module(browser, server.http, SESSION + script, server.url) == [None, ["too_large"]]
 
 
+def test_a_frame_that_the_server_hangs_up_on_is_not_sent_again_and_again(
+    browser: WebDriver, server: RunningServer
+) -> None:
+    script = """
+        const bitmap = await createImageBitmap(canvas);
+        const jpeg = new Blob([new Uint8Array(2 ** 21)]);  // this server takes 2^20 bytes, and 2^16 to say so
+        session.offer({ bitmap, jpeg, capturedAt: performance.now() });
+        await until(() => !session.ready);
+        return session.status;
+    """
+    status = run_module(browser, server.http, SESSION + script, server.url)
+    assert (status["state"], status["words"]) == ("failed", "A frame was larger than the server accepts.")
+
+
 def test_a_cut_connection_comes_back_by_itself_as_the_same_session(browser: WebDriver, server: RunningServer) -> None:
     script = """
         let number = 0;
@@ -229,6 +243,31 @@ def test_a_network_that_falls_silent_is_noticed(browser: WebDriver, server: Runn
         browser.execute_script("session.leave()")
 
 
+def test_a_score_that_varies_around_the_least_one_does_not_make_a_name_flicker(
+    browser: WebDriver, server: RunningServer
+) -> None:
+    script = """
+        const { LeastScore } = await import("/js/least_score.js");
+        const leastScore = new LeastScore();
+        return args[0].map(([score, least, track]) => {
+          const instance = { structure: "heart", score, track_id: track };
+          leastScore.look([instance], least);
+          return leastScore.passes(instance, least);
+        });
+    """
+
+    def shown(*frames: tuple[float, float, int | None]) -> list[bool]:
+        values = run_module(browser, server.http, script, frames)
+        assert isinstance(values, list)
+        return values
+
+    assert shown((0.39, 0.4, 1), (0.4, 0.4, 1), (0.39, 0.4, 1), (0.31, 0.4, 1)) == [False, True, True, True]
+    assert shown((0.4, 0.4, 1), (0.29, 0.4, 1), (0.39, 0.4, 1)) == [True, False, False], "clearly below, and from new"
+    assert shown((0.4, 0.4, 1), (0.39, 0.4, 2)) == [True, False], "another one"
+    assert shown((0.4, 0.4, None), (0.39, 0.4, None)) == [True, False], "who knows whether it is the same"
+    assert shown((0.4, 0.35, 1), (0.4, 0.45, 1)) == [True, False], "who moves the slider means it"
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -257,6 +296,7 @@ def test_the_types_have_the_keys_of_the_readmes_answers() -> None:
     blocks = re.findall(r"```json\n(.*?)```", (ROOT / "server" / "README.md").read_text(), re.DOTALL)
     messages = [json.loads(block) for block in blocks]
     answers = {message["type"]: message for message in messages if "type" in message}
+    assert {*answers["ready"], "ladder"} == fields_of("Ready")
     assert set(answers["result"]) <= fields_of("Result")
     assert set(answers["result"]["instances"][0]) <= fields_of("Instance")
     assert set(answers["skipped"]) == fields_of("Skipped")

@@ -2,10 +2,10 @@
 /**
  * A connection that is kept: says hello, takes a lost session up again, measures the clock, and comes back by itself.
  *
- * @typedef {import("./messages.d.ts").Ready} Ready
- * @typedef {import("./messages.d.ts").ServerMessage} ServerMessage
- * @typedef {import("./messages.d.ts").ClientMessage} ClientMessage
- * @typedef {import("./messages.d.ts").SessionOptions} SessionOptions
+ * @typedef {import("./messages.js").Ready} Ready
+ * @typedef {import("./messages.js").ServerMessage} ServerMessage
+ * @typedef {import("./messages.js").ClientMessage} ClientMessage
+ * @typedef {import("./messages.js").SessionOptions} SessionOptions
  *
  * @typedef {"idle" | "connecting" | "ready" | "waiting" | "token" | "failed"} ConnectionState
  *   waiting: lost, another attempt follows; token: needs one; failed: no further attempt without the user
@@ -36,7 +36,7 @@ const FIRST_PINGS_EVERY_MS = 250;
 const STEADY_MS = 5000; // a connection that held for so long starts the back-off anew
 
 /** The same again would be refused at once, or take the session back from who has it now. @type {number[]} */
-const LASTING = [CLOSE.notAuthorised, CLOSE.protocolError, CLOSE.flooding, CLOSE.takenOver];
+const LASTING = [CLOSE.notAuthorised, CLOSE.tooLarge, CLOSE.protocolError, CLOSE.flooding, CLOSE.takenOver];
 
 export class Connection {
   /** The server's clock, while connected. */
@@ -187,7 +187,7 @@ export class Connection {
     }
   }
 
-  /** @param {import("./messages.d.ts").Pong} pong */
+  /** @param {import("./messages.js").Pong} pong */
   #ponged({ id, received_us: receivedUs, sent_us: answeredUs }) {
     if (id !== this.#pingId || this.#pingSentAt === 0) return;
     this.clock.add({ sentMs: this.#pingSentAt, receivedUs, answeredUs, arrivedMs: performance.now() });

@@ -67,6 +67,8 @@ export interface Ready {
   engine: string;
   limits: { window: number; max_frame_bytes: number; max_pixels: number; max_fps: number };
   features: string[];
+  /** of a server with a quality ladder: what each rung above 0 means */
+  ladder?: string[];
   research_use_only: boolean;
 }
 export interface ErrorMessage {

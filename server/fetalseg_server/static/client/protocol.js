@@ -2,8 +2,8 @@
 /**
  * The stream protocol `fetalseg.v1`: bytes and messages, no input or output.
  *
- * @typedef {import("./messages.d.ts").ServerMessage} ServerMessage
- * @typedef {import("./messages.d.ts").ClientMessage} ClientMessage
+ * @typedef {import("./messages.js").ServerMessage} ServerMessage
+ * @typedef {import("./messages.js").ClientMessage} ClientMessage
  */
 
 export const SUBPROTOCOL = "fetalseg.v1";

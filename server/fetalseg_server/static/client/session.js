@@ -11,10 +11,10 @@
  * session.offer({ bitmap: await createImageBitmap(video), capturedAt: performance.now() });
  * ```
  *
- * @typedef {import("./messages.d.ts").Ready} Ready
- * @typedef {import("./messages.d.ts").Result} Result
- * @typedef {import("./messages.d.ts").Skipped} Skipped
- * @typedef {import("./messages.d.ts").SessionOptions} SessionOptions
+ * @typedef {import("./messages.js").Ready} Ready
+ * @typedef {import("./messages.js").Result} Result
+ * @typedef {import("./messages.js").Skipped} Skipped
+ * @typedef {import("./messages.js").SessionOptions} SessionOptions
  * @typedef {import("./connection.js").Status} Status
  * @typedef {import("./picture.js").Picture} Picture
  *
@@ -217,7 +217,7 @@ export class StreamSession {
     this.#connection.send(packFrame({ codec: CODEC.jpeg, sequence, captureTimeUs, flags }, bytes));
   }
 
-  /** @param {import("./messages.d.ts").ServerMessage} message */
+  /** @param {import("./messages.js").ServerMessage} message */
   #receive(message) {
     switch (message.type) {
       case "result":

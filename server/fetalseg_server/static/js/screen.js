@@ -3,8 +3,8 @@
  * The picture area: one frame and what belongs to it, drawn together or not at all.
  *
  * @typedef {import("../client/picture.js").Picture} Picture
- * @typedef {import("../client/messages.d.ts").Instance} Instance
- * @typedef {import("../client/messages.d.ts").View} View
+ * @typedef {import("../client/messages.js").Instance} Instance
+ * @typedef {import("../client/messages.js").View} View
  *
  * @typedef {object} Shown
  * @property {Picture} picture
