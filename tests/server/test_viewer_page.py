@@ -10,6 +10,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
+from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
 
@@ -153,11 +154,21 @@ def test_every_control_is_reached_by_tab_and_shows_it(browser: WebDriver, server
 @pytest.mark.parametrize(("width", "height"), [(500, 900), (1024, 768), (1280, 720), (2560, 1080)])
 def test_the_page_fits(browser: WebDriver, server: RunningServer, width: int, height: int) -> None:
     with sized(browser, width, height), opened(browser, server.http) as viewer:
-        viewer.wait(has_contours, "contours")
+        viewer.wait(lambda s: has_contours(s) and viewer.element("age").text, "contours and their frame's age")
         page, content = browser.execute_script("return [innerWidth, document.documentElement.scrollWidth]")
         assert page == width
         assert content <= width
         assert viewer.element("stage").rect["width"] * viewer.element("stage").rect["height"] > 0.25 * width * height
+        edges = "return ['screen', 'freeze', 'fullscreen', 'age'].map((id) => {"
+        edges += " const { top, bottom, left, right } = document.getElementById(id).getBoundingClientRect();"
+        edges += " return { top, bottom, left, right }; })"
+        picture, first_button, last_button, age = browser.execute_script(edges)
+        assert picture["bottom"] <= first_button["top"], "nothing of the picture lies behind the buttons"
+        assert last_button["right"] < age["left"]
+        title = viewer.element("source-title").rect
+        assert not viewer.element("source-title").is_displayed() or title["x"] + title["width"] < first_button["left"]
+        if width >= 1024:
+            assert browser.find_element(By.TAG_NAME, "header").rect["height"] < 60, "one row"
         if width >= 1280:  # beside a console nobody scrolls
             lowest = viewer.element("show-labels").rect
             assert lowest["y"] + lowest["height"] <= height

@@ -10,13 +10,14 @@ import { anyById, byId, setText } from "./dom.js";
 import { Examination } from "./examination.js";
 import { Figures } from "./figures.js";
 import { listKeys, listenToKeys } from "./keyboard.js";
+import { LeastScore } from "./least_score.js";
 import { Legend } from "./legend.js";
 import { LivePicture } from "./live_picture.js";
 import { saveScreenshot } from "./screenshot.js";
 import { Screen } from "./screen.js";
 import { SourcePicker } from "./source_picker.js";
 
-const LEAST_SCORE = 0.15; // asked of the server; the slider then works without asking again
+const ASKED_SCORE = 0.15; // asked of the server; the slider then works without asking again
 const TICK_MS = 250;
 
 const streamUrl = new URL("v1/stream", document.baseURI);
@@ -26,14 +27,15 @@ const badges = new Badges();
 const figures = new Figures();
 const legend = new Legend(anyById("legend"), redraw);
 const display = new Display(redraw);
+const leastScore = new LeastScore();
 const screen = new Screen(byId("screen", HTMLCanvasElement), {
   look,
-  visible: ({ structure, score }) => score >= display.settings.threshold && legend.shows(structure),
+  visible: (instance) => sure(instance) && legend.shows(instance.structure),
   onDrawn: drawn,
 });
 const session = new StreamSession(
   streamUrl.href,
-  { codec: "jpeg", masks: "polygon", min_score: LEAST_SCORE, track: true },
+  { codec: "jpeg", masks: "polygon", min_score: ASKED_SCORE, track: true },
   {
     onStatus(status) {
       connection.update(status);
@@ -48,6 +50,7 @@ const session = new StreamSession(
     onResult(result, picture, facts) {
       figures.answered(result, facts);
       examination.answered(result);
+      if (!live.frozen) leastScore.look(result.instances, display.settings.threshold);
       live.resultArrived(result, picture, facts.scale);
     },
     onSkipped(skip) {
@@ -77,6 +80,11 @@ function redraw() {
   screen.draw();
 }
 
+/** @param {import("../client/messages.js").Instance} instance */
+function sure(instance) {
+  return leastScore.passes(instance, display.settings.threshold);
+}
+
 /** @returns {import("./overlay.js").Look} */
 function look() {
   return { ...display.settings, structureNamed: (name) => legend.structureNamed(name) };
@@ -84,7 +92,7 @@ function look() {
 
 /** @param {import("./screen.js").Shown | null} shown */
 function drawn(shown) {
-  legend.update((shown?.instances ?? []).filter(({ score }) => score >= display.settings.threshold));
+  legend.update((shown?.instances ?? []).filter(sure));
   badges.drawn(shown, live.frozen);
 }
 
@@ -110,6 +118,7 @@ function setFrozen(value) {
   if (value) source.pause();
   else if (live.frozen) source.resume();
   live.freeze(value);
+  tick();
 }
 
 function toggleFreeze() {
@@ -119,9 +128,14 @@ function toggleFreeze() {
 function takeScreenshot() {
   const { shown } = screen;
   if (!shown) return;
-  saveScreenshot(shown.picture.bitmap, screen.drawn, shown.scale, look(), session.ready?.model.name ?? "").catch((error) =>
+  saveScreenshot(shown.picture.bitmap, screen.drawn, shown.scale, look(), modelNamed()).catch((error) =>
     say(`The screenshot failed: ${error.message}.`),
   );
+}
+
+function modelNamed() {
+  const model = session.ready?.model;
+  return model ? `${model.name} ${model.version}` : "";
 }
 
 function toggleFullscreen() {
@@ -148,8 +162,20 @@ const SHORTCUTS = [
   { keys: ["p"], words: "Picture alone, without panels", act: togglePanels },
   { keys: ["c"], words: "Contours on or off", act: () => display.flipContours() },
   { keys: ["n"], words: "Names on or off", act: () => display.flipLabels() },
-  { keys: ["[", "]"], shown: "[ ]", words: "Opacity down, up", act: (key) => display.nudgeOpacity(key === "]" ? 2 : -2) },
-  { keys: ["-", "+", "="], shown: "− +", words: "Least score down, up", act: (key) => display.nudgeThreshold(key === "-" ? -1 : 1) },
+  {
+    keys: ["[", "]"],
+    shown: "[ ]",
+    words: "Opacity down, up",
+    act: (key) => display.nudgeOpacity(key === "]" ? 2 : -2),
+    repeats: true,
+  },
+  {
+    keys: ["-", "+", "="],
+    shown: "− +",
+    words: "Least score down, up",
+    act: (key) => display.nudgeThreshold(key === "-" ? -1 : 1),
+    repeats: true,
+  },
   { keys: ["a"], words: "All structures on or off", act: () => legend.toggleAll() },
   {
     keys: ["1", "2", "3", "4", "5", "6"],

@@ -2,8 +2,8 @@
 /**
  * The check list of the examination as it is known here: the server tells what changed, this puts it together.
  *
- * @typedef {import("../client/messages.d.ts").Examination} Examination
- * @typedef {import("../client/messages.d.ts").ExaminationEntry} Entry
+ * @typedef {import("../client/messages.js").Examination} Examination
+ * @typedef {import("../client/messages.js").ExaminationEntry} Entry
  */
 export class CheckList {
   /** @type {Map<string, Entry>} */

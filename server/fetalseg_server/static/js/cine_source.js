@@ -41,7 +41,7 @@ export class CineSource {
     }
     this.#fps = index.fps;
     this.#cuts = index.cuts;
-    if (!this.#stopped) this.resume();
+    this.resume();
   }
 
   pause() {
@@ -50,6 +50,7 @@ export class CineSource {
 
   resume() {
     clearTimeout(this.#timer);
+    if (this.#stopped || this.#frames.length === 0) return; // gone, or still being loaded: then it begins by itself
     this.#dueAt = performance.now();
     this.#tick();
   }
@@ -78,9 +79,9 @@ export class CineSource {
     if (this.#decoding) return; // slower than the cine: a frame is left out
     this.#decoding = true;
     const jpeg = this.#frames[frame];
-    const bitmap = await createImageBitmap(jpeg);
+    const bitmap = await createImageBitmap(jpeg).catch(() => null); // a damaged frame is left out
     this.#decoding = false;
-    if (this.#stopped) bitmap.close();
+    if (this.#stopped || !bitmap) bitmap?.close();
     else this.#events?.onPicture({ bitmap, jpeg, capturedAt, discontinuity: this.#enters(frame) });
   }
 

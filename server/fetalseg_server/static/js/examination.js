@@ -61,7 +61,7 @@ export class Examination {
   }
 
   /**
-   * @param {import("../client/messages.d.ts").Ready} ready
+   * @param {import("../client/messages.js").Ready} ready
    * @param {boolean} resumed
    */
   connected(ready, resumed) {
@@ -75,7 +75,7 @@ export class Examination {
     this.#show();
   }
 
-  /** @param {import("../client/messages.d.ts").Result} result */
+  /** @param {import("../client/messages.js").Result} result */
   answered({ examination }) {
     if (!this.#running || !examination) return;
     this.#list.update(examination);

@@ -23,7 +23,7 @@ const STAGES = [
   { name: "download", title: "back to here", of: ({ facts }) => facts.downloadMs },
 ];
 
-/** @typedef {{facts: import("../client/session.js").Facts, timing: import("../client/messages.d.ts").Timing}} Answer */
+/** @typedef {{facts: import("../client/session.js").Facts, timing: import("../client/messages.js").Timing}} Answer */
 
 export class Figures {
   /** @type {RecentValues<Answer>} */
@@ -46,7 +46,7 @@ export class Figures {
   }
 
   /**
-   * @param {import("../client/messages.d.ts").Result} result
+   * @param {import("../client/messages.js").Result} result
    * @param {import("../client/session.js").Facts} facts
    */
   answered(result, facts) {

@@ -7,21 +7,28 @@
  * @property {string} [shown] instead of it
  * @property {string} words what it does
  * @property {(key: string) => void} act
+ * @property {boolean} [repeats] also again and again while the key is held, as sliders do
  */
 import { make } from "./dom.js";
 
 /** @param {Shortcut[]} shortcuts */
 export function listenToKeys(shortcuts) {
+  // The space bar presses the control that has the focus only for who goes through the page with Tab. After a click with
+  // the mouse it freezes, whatever was clicked last.
+  let tabbing = false;
+  document.addEventListener("pointerdown", () => (tabbing = false));
   document.addEventListener("keydown", (event) => {
+    if (event.key === "Tab") tabbing = true;
     const key = event.key.toLowerCase();
     const shortcut = shortcuts.find(({ keys }) => keys.includes(key));
     const target = event.target instanceof Element ? event.target : document.body;
     const typing = target.matches("input[type='password']");
-    const pressesControl = key === " " && target.matches("button, input, a");
-    if (!shortcut || typing || pressesControl || event.ctrlKey || event.metaKey || event.altKey) return;
+    const onControl = key === " " && target.matches("button, input, a");
+    if (!shortcut || typing || (onControl && tabbing) || event.ctrlKey || event.metaKey || event.altKey) return;
     if (document.querySelector("dialog[open]") && !shortcut.keys.includes("?")) return;
     event.preventDefault();
-    shortcut.act(key);
+    if (onControl && target instanceof HTMLElement) target.blur(); // or the key's release would press it in some browsers
+    if (!event.repeat || shortcut.repeats) shortcut.act(key);
   });
 }
 

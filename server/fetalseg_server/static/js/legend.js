@@ -65,7 +65,7 @@ export class Legend {
     return this.#rows.get(structure)?.box.checked ?? true;
   }
 
-  /** @param {import("../client/messages.d.ts").Instance[]} instances of the frame on screen */
+  /** @param {import("../client/messages.js").Instance[]} instances of the frame on screen */
   update(instances) {
     for (const [name, { row, reading }] of this.#rows) {
       const found = instances.filter(({ structure }) => structure === name).sort((a, b) => b.score - a.score);
@@ -150,7 +150,7 @@ const STATUS_WORDS = Object.freeze({ not_yet: "not yet", seen: "seen", complete:
 
 /**
  * @param {HTMLElement} mark
- * @param {import("../client/messages.d.ts").ExaminationEntry | null} entry
+ * @param {import("../client/messages.js").ExaminationEntry | null} entry
  * @param {string} [more] words
  */
 function show(mark, entry, more = "") {

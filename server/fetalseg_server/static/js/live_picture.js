@@ -5,13 +5,14 @@ const CONTOURS_LATE_MS = 1500; // without a result for so long, the live picture
 
 /**
  * @typedef {import("../client/picture.js").Picture} Picture
- * @typedef {import("../client/messages.d.ts").Result} Result
+ * @typedef {import("../client/messages.js").Result} Result
  */
 export class LivePicture {
   #screen;
   #session;
   #frozen = false;
   #lastResultAt = 0;
+  #cut = false; // a picture that was not sent began another view, or another source
 
   /**
    * @param {import("./screen.js").Screen} screen
@@ -44,13 +45,15 @@ export class LivePicture {
 
   /** @param {Picture} picture of the source; taken over */
   pictureTaken(picture) {
+    const cut = (this.#cut ||= picture.discontinuity ?? false);
     if (this.#frozen || document.hidden) {
       picture.bitmap.close();
     } else if (this.#session.ready) {
       const late = performance.now() - this.#lastResultAt > CONTOURS_LATE_MS;
       // The session takes over the bitmap, so a copy is shown while nothing comes back.
       if (late) createImageBitmap(picture.bitmap).then((bitmap) => this.#showBare({ ...picture, bitmap }), () => {});
-      this.#session.offer(picture);
+      this.#cut = false;
+      this.#session.offer({ ...picture, discontinuity: cut });
     } else {
       this.#showBare(picture);
     }

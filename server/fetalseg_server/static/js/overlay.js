@@ -2,7 +2,7 @@
 /**
  * Draws one frame with the structures found in it. Pure drawing: everything comes in by arguments.
  *
- * @typedef {import("../client/messages.d.ts").Instance} Instance
+ * @typedef {import("../client/messages.js").Instance} Instance
  *
  * @typedef {CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D} Pen
  *
@@ -24,7 +24,9 @@ const TAG_SHARE = 1 / 72; // letters grow with the frame, for a screen that is r
 const [LEAST_TAG, MOST_TAG] = [11, 18]; // px
 const SMALL_SHARE = 0.06; // of the frame: tags keep off the boxes of structures up to this size
 
-/** Side on which a structure's tag was last drawn, so that tags do not jump between frames. @type {Map<string, number>} */
+const MOST_SIDES = 100; // remembered; far more than a frame has tags
+
+/** Side on which an instance's tag was last drawn, so that tags do not jump between frames. @type {Map<string, number>} */
 const lastSides = new Map();
 
 /**
@@ -141,10 +143,10 @@ function drawTags(context, instances, area, scale, look) {
   const order = [...instances].sort((a, b) => a.structure.localeCompare(b.structure) || a.box[0] - b.box[0]);
   for (const instance of order) {
     const structure = look.structureNamed(instance.structure);
-    const track = instance.track_id == null ? "" : ` #${instance.track_id}`;
+    const track = instance.track_id === null ? "" : ` #${instance.track_id}`;
     const text = `${structure.title}${track}  ${Math.round(instance.score * 100)} %`;
-    const width = context.measureText(text).width + 20;
-    const tag = placeTag(instance.structure, boxOnCanvas(instance, area, scale), { width, height }, area, taken, small);
+    const size = { width: Math.ceil(context.measureText(text).width) + 20, height };
+    const tag = placeTag(`${instance.structure}${track}`, boxOnCanvas(instance, area, scale), size, area, taken, small);
     taken.push(tag);
     context.fillStyle = "rgba(8, 11, 16, 0.78)";
     context.beginPath();
@@ -161,7 +163,7 @@ function drawTags(context, instances, area, scale, look) {
  * The first place around the box that lies in the frame, beginning with the side used last: off every small structure
  * and every tag; else off the tags; else anywhere.
  *
- * @param {string} name of the structure
+ * @param {string} name of structure and identity
  * @param {Rectangle} box of the instance on the canvas
  * @param {{width: number, height: number}} size of the tag
  * @param {Rectangle} area of the frame on the canvas
@@ -184,7 +186,12 @@ function placeTag(name, box, { width, height }, area, taken, small) {
     [middle, box.y + TAG_GAP + 3],
     [middle, box.y + box.height - height - TAG_GAP - 3],
     [middle, half],
-  ].map(([x, y]) => ({ x: clamp(x, area.x + 2, area.x + area.width - width - 2), y, width, height }));
+  ].map(([x, y]) => ({
+    x: Math.round(clamp(x, area.x + 2, area.x + area.width - width - 2)), // letters between two pixels shimmer
+    y: Math.round(y),
+    width,
+    height,
+  }));
   const inside = (/** @type {Rectangle} */ tag) => tag.y >= area.y + 2 && tag.y + height <= area.y + area.height - 2;
   const clear = (/** @type {Rectangle} */ tag, /** @type {Rectangle[]} */ obstacles) => !obstacles.some((other) => overlap(tag, other));
   const last = lastSides.get(name) ?? 0;
@@ -194,7 +201,9 @@ function placeTag(name, box, { width, height }, area, taken, small) {
     sides.find((i) => inside(places[i]) && clear(places[i], taken)) ??
     sides.find((i) => inside(places[i])) ??
     0;
+  lastSides.delete(name);
   lastSides.set(name, side);
+  if (lastSides.size > MOST_SIDES) lastSides.delete([...lastSides.keys()][0]); // the one that was drawn longest ago
   return places[side];
 }
 

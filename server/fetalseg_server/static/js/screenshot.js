@@ -7,10 +7,10 @@ const FOOTER_HEIGHT = 28;
 
 /**
  * @param {ImageBitmap} bitmap
- * @param {import("../client/messages.d.ts").Instance[]} instances those that are drawn
+ * @param {import("../client/messages.js").Instance[]} instances those that are drawn
  * @param {number} scale pixels of the bitmap per pixel of the instances' coordinates
  * @param {import("./overlay.js").Look} look
- * @param {string} model name, for the footer
+ * @param {string} model name and version for the footer, "" not known
  */
 export async function saveScreenshot(bitmap, instances, scale, look, model) {
   const enlarged = Math.max(1, Math.ceil(LEAST_WIDTH / bitmap.width));
@@ -23,7 +23,8 @@ export async function saveScreenshot(bitmap, instances, scale, look, model) {
   context.fillStyle = "#f0b429";
   context.font = "13px system-ui, sans-serif";
   context.textBaseline = "middle";
-  context.fillText(`fetalseg ${model} · Research use only. Not a medical device.`, 10, area.height + FOOTER_HEIGHT / 2);
+  const footer = ["fetalseg", model, "Research use only. Not a medical device."].filter(Boolean).join(" · ");
+  context.fillText(footer, 10, area.height + FOOTER_HEIGHT / 2);
   const link = document.createElement("a");
   link.href = URL.createObjectURL(await canvas.convertToBlob({ type: "image/png" }));
   link.download = `fetalseg-${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}.png`;
