@@ -21,16 +21,20 @@ def best_pairs(similarity: Sequence[Sequence[float]], minimum: float) -> list[tu
     Returns:
         At most min(n, m) pairs (row, column), by row.
     """
-    rows, columns = len(similarity), len(similarity[0]) if similarity else 0
-    if rows == 0 or columns == 0:
-        return []
-    if rows == 1 or columns == 1:
-        value, row, column = max((value, -i, -j) for i, line in enumerate(similarity) for j, value in enumerate(line))
-        return [(-row, -column)] if value >= minimum else []
+    # Most rows and columns have nobody or one another: the search is for the others.
+    rows = [i for i, line in enumerate(similarity) if any(value >= minimum for value in line)]
+    columns = [j for j in range(len(similarity[0]) if rows else 0) if any(similarity[i][j] >= minimum for i in rows)]
+    if len(rows) > len(columns):  # its time grows with the square of the rows
+        turned = best_pairs(list(zip(*similarity, strict=True)), minimum)
+        return sorted((row, column) for column, row in turned)
+    if len(rows) == 1:
+        (row,) = rows
+        return [(row, max(columns, key=lambda column: similarity[row][column]))]
     # A row that stays alone is paired with a column of its own that adds nothing.
-    cost = [[-value if value >= minimum else 0.0 for value in line] + [0.0] * rows for line in similarity]
-    row_of = _assign(cost)
-    pairs = [(row, column) for column, row in enumerate(row_of[:columns]) if row is not None]
+    candidates = [[similarity[i][j] for j in columns] for i in rows]
+    cost = [[-value if value >= minimum else 0.0 for value in line] + [0.0] * len(rows) for line in candidates]
+    row_of = _assign(cost) if rows else []
+    pairs = [(rows[row], columns[j]) for j, row in enumerate(row_of[: len(columns)]) if row is not None]
     return sorted((row, column) for row, column in pairs if similarity[row][column] >= minimum)
 
 

@@ -19,7 +19,8 @@ class TrackerOptions:
         hide_share: of `min_score`; and until its evidence is lower.
         hold_frames: missed frames over which a structure stays shown at the most.
         hold_s: seconds over which it stays shown at the most.
-        lost_s: seconds after which a structure that comes back is another one; a longer pause starts all afresh.
+        lost_s: seconds after which a structure that comes back is another one, unless a fetus has it once; a pause
+            between frames that is longer starts all afresh.
         jitter: standard deviation of a detected box's sides, as a share of its size.
         restlessness: how soon a side changes its speed: the spectral density of its acceleration, sizes^2 / s^3.
         mask_weight: 0..1, of the newest frame in a pixel's average. From 1 - sqrt(1/2) = 0.293 on, a pixel that is in

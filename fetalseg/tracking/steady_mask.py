@@ -37,6 +37,10 @@ class SteadyMask:
 
     def __init__(self, weight: float) -> None:
         self._weight = weight
+        self.clear()
+
+    def clear(self) -> None:
+        """There is none."""
         self.start(np.zeros((0, 0), np.bool_), (0, 0, 0, 0))
 
     def start(self, crop: Mask, region: PixelBox) -> None:
@@ -49,7 +53,7 @@ class SteadyMask:
         self._average = crop.view(np.uint8) * np.uint8(_FULL)
         self._region = region
         self._behind = (0.0, 0.0)
-        self._centre = _centre(crop.view(np.uint8), region)
+        self._centre: tuple[float, float] | None = None  # not known yet
 
     def mix(self, crop: Mask, region: PixelBox, box: list[float], frame: tuple[int, int]) -> None:
         """Takes the mask of a new frame.
@@ -61,11 +65,11 @@ class SteadyMask:
             frame: (H, W).
         """
         new = crop.view(np.uint8)
-        centre = _centre(new, region)
-        if centre is None or self._centre is None:
+        before, centre = self._centre or _centre(self._average, self._region), _centre(new, region)
+        if before is None or centre is None:
             self.start(crop, region)
             return
-        x, y = centre[0] - self._centre[0], centre[1] - self._centre[1]
+        x, y = centre[0] - before[0], centre[1] - before[1]
         wanted = _clip(_union(region, _whole(box)), frame)
         old = _shifted(self._average, self._region, (x, y), wanted)
         new = _placed(new, region, wanted)
@@ -94,7 +98,7 @@ class SteadyMask:
 
 
 def _centre(mask: npt.NDArray[np.uint8], region: PixelBox) -> tuple[float, float] | None:
-    """Of a mask of 0 and 1, in the frame; None of an empty one."""
+    """Of a mask, or of an average, in the frame; None of an empty one."""
     lines = _sample(mask)
     if lines.size == 0:
         return None

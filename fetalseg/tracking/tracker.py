@@ -8,7 +8,8 @@ its box is filtered and its mask averaged, so that they don't tremble.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +26,15 @@ __all__ = ["Tracker"]
 _SINGLE = frozenset(s.name for s in STRUCTURES if s.single)
 _MARGIN = 0.25  # of a box's size, by which boxes are widened before they are compared: thin ones miss each other easily
 _MIN_SIMILARITY = 0.1
+_LOWEST_SCORE = 0.001  # what doesn't overlap at all is never similar, even if every score is welcome
 # By how much a second place of a single structure must score better to replace the one shown, in that one's score, and
 # how much less that is for each frame in which it is missed.
 _FIRST_CHOICE = 0.15
 _NEW_SCORE = 0.3  # weight of the newest score in what is told
+# Tracks at a time: with a least score near 0 each frame brings dozens of new ones, and what is lost is remembered.
+_MOST_TRACKS = 64
+
+Box = tuple[float, float, float, float]
 
 
 class _Track:
@@ -37,7 +43,7 @@ class _Track:
     Attributes:
         label: of the structure.
         box: its filter.
-        mask: its average.
+        mask: its average, while it is on the screen; else the latest one.
         score: average of the scores that would begin a structure.
         identity: None as long as it has not been shown.
         evidence: for it to be there: average of all scores, 0 where it was missed.
@@ -71,7 +77,7 @@ class _Track:
     def take(self, detections: Instances, row: int, options: TrackerOptions, time_s: float) -> None:
         """It was found."""
         found, region = detections.boxes[row].tolist(), _region(detections, row)
-        if self.box.correct(found):
+        if self.box.correct(found) or not self.on_screen:
             self.mask.start(detections.crops[row], region)
         else:
             self.mask.mix(detections.crops[row], region, self.box.box, detections.frame_shape)
@@ -90,6 +96,8 @@ class _Track:
         self._weigh(0.0, options)
         if self.missed > options.hold_frames or time_s - self.seen_s > options.hold_s:
             self.shown = False
+        if not self.shown:
+            self.mask.clear()  # it is shown again with a new one at the earliest
 
     def _weigh(self, score: float, options: TrackerOptions) -> None:
         self.evidence += options.evidence_weight * (score - self.evidence)
@@ -117,7 +125,7 @@ class Tracker:
     def reset(self) -> None:
         """What comes has nothing to do with what was: another patient, probe or depth."""
         self._tracks: list[_Track] = []
-        self._singles: dict[int, tuple[int, float]] = {}  # by label: identity, and when it was last shown
+        self._singles: dict[int, int] = {}  # identities, by label
         self._latest: Instances | None = None
         self._time_s = 0.0
 
@@ -169,16 +177,17 @@ class Tracker:
         """Matches tracks with some rows; returns the tracks and rows left over."""
         if not tracks or len(rows) == 0:
             return tracks, rows.tolist()
-        places = np.array([track.box.box for track in tracks], np.float32)
-        similarity = (_similarity(places, instances.boxes[rows]) * instances.scores[rows]).tolist()
-        labels = instances.labels[rows].tolist()
+        labels, scores = instances.labels[rows].tolist(), instances.scores[rows].tolist()
+        found = [_widened(box) for box in instances.boxes[rows].tolist()]
+        least = _MIN_SIMILARITY * max(self.options.low_score, _LOWEST_SCORE)
         taken_tracks: set[int] = set()
         taken_rows: set[int] = set()
         for label in {track.label for track in tracks} & set(labels):
             ours = [i for i, track in enumerate(tracks) if track.label == label]
             theirs = [j for j, other in enumerate(labels) if other == label]
-            block = [[similarity[i][j] for j in theirs] for i in ours]
-            for i, j in best_pairs(block, _MIN_SIMILARITY * self.options.low_score):
+            places = [_widened(tracks[i].box.box) for i in ours]
+            block = [[_overlap(place, found[j]) * scores[j] for j in theirs] for place in places]
+            for i, j in best_pairs(block, least):
                 tracks[ours[i]].take(instances, int(rows[theirs[j]]), self.options, self._time_s)
                 taken_tracks.add(ours[i])
                 taken_rows.add(theirs[j])
@@ -197,14 +206,15 @@ class Tracker:
                 track.shown = track.evidence >= self.options.show_share * self.options.min_score
 
     def _end(self) -> None:
-        """Drops what was never shown and isn't found any more, and what has been gone for too long."""
-        self._tracks = [
+        """Drops what was never shown and isn't found any more, what has been gone for too long, and one too many."""
+        kept = [
             track
             for track in self._tracks
             if track.missed == 0
             or track.shown
             or (track.identity is not None and self._time_s - track.seen_s <= self.options.lost_s)
         ]
+        self._tracks = sorted(kept, key=lambda track: (not track.shown, -track.seen_s, -track.score))[:_MOST_TRACKS]
 
     def _shown(self, instances: Instances) -> Instances:
         height, width = instances.frame_shape
@@ -238,15 +248,16 @@ class Tracker:
     def _identify(self, track: _Track, structures: tuple[str, ...]) -> None:
         """Gives a track that is shown its identity.
 
-        A structure that a fetus has once keeps it wherever it turns up: a better place for it is a correction.
+        A structure that a fetus has once keeps it wherever and whenever it turns up: it can be no other.
         """
-        if structures[track.label] in _SINGLE:
-            known, seen_s = self._singles.get(track.label, (None, 0.0))
-            track.identity = known if self._time_s - seen_s <= self.options.lost_s else None
+        single = structures[track.label] in _SINGLE
+        if single:
+            track.identity = self._singles.get(track.label)
         if track.identity is None:
             self.last_id += 1
             track.identity = self.last_id
-        self._singles[track.label] = track.identity, self._time_s
+        if single:
+            self._singles[track.label] = track.identity
 
     def _first_places(self, tracks: list[_Track], structures: tuple[str, ...]) -> list[_Track]:
         """One track of each structure that a fetus has once: the one on the screen, unless another is much better."""
@@ -263,16 +274,21 @@ def _region(detections: Instances, row: int) -> PixelBox:
     return x1, y1, x2, y2
 
 
-def _similarity(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Intersection over union [N, M] of boxes [N, 4] and [M, 4], both widened."""
-    one, other = _widened(one)[:, None], _widened(other)[None]
-    low, high = np.maximum(one[..., :2], other[..., :2]), np.minimum(one[..., 2:], other[..., 2:])
-    both = np.prod(np.maximum(high - low, 0), axis=-1)
-    areas = [np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) for boxes in (one, other)]
-    return np.asarray(both / np.maximum(areas[0] + areas[1] - both, np.float32(1e-6)), np.float32)
+def _widened(box: Sequence[float]) -> Box:
+    x1, y1, x2, y2 = box
+    margin = _MARGIN * math.sqrt(max(x2 - x1, 0.0) * max(y2 - y1, 0.0)) + 1
+    return x1 - margin, y1 - margin, x2 + margin, y2 + margin
 
 
-def _widened(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
-    margin = np.float32(_MARGIN) * np.sqrt(sides[:, :1] * sides[:, 1:]) + 1
-    return np.asarray(np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], axis=1), np.float32)
+def _overlap(one: Box, other: Box) -> float:
+    """Intersection over union; plain numbers, since a structure has a few instances in a frame."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    both = width * height
+    return both / (_area(one) + _area(other) - both)
+
+
+def _area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])

@@ -39,11 +39,11 @@ def ids(instances: Instances) -> list[int]:
     return [int(identity) for identity in instances.track_ids]
 
 
-def follow(tracker: Tracker, scores: Sequence[float | None], begin: int = 0) -> list[list[int]]:
-    """Identities shown while a cranium that stands still has these scores, None where it isn't detected."""
+def follow(tracker: Tracker, scores: Sequence[float | None], begin: int = 0, label: int = CRANIUM) -> list[list[int]]:
+    """Identities shown while a structure that stands still has these scores, None where it isn't detected."""
     shown = []
     for frame, score in enumerate(scores, begin):
-        found = detections() if score is None else detections((CRANIUM, score, HEAD))
+        found = detections() if score is None else detections((label, score, HEAD))
         shown.append(ids(tracker.update(found, frame * FRAME_S)))
     return shown
 
@@ -152,11 +152,39 @@ def test_a_score_around_the_least_does_not_flicker() -> None:
     assert shown == [[1]] * 40
 
 
-def test_a_structure_gone_for_two_seconds_is_another_one() -> None:
+@pytest.mark.parametrize(("label", "identity"), [(FOOT, 2), (CRANIUM, 1)])
+def test_a_foot_gone_for_two_seconds_may_be_the_other_one_but_there_is_one_cranium(label: int, identity: int) -> None:
     tracker = Tracker()
     frames = round(2.2 / FRAME_S)
-    follow(tracker, [0.9, *[None] * frames])
-    assert follow(tracker, [0.9], begin=frames + 1) == [[2]]
+    follow(tracker, [0.9, *[None] * frames], label=label)
+    assert follow(tracker, [0.9], begin=frames + 1, label=label) == [[identity]]
+
+
+def test_a_structure_that_comes_back_has_the_mask_of_now() -> None:
+    tracker = Tracker()
+    follow(tracker, [0.9] * 4 + [None] * 5)
+    found = detections((CRANIUM, 0.9, HEAD))
+    found.crops[0][:15] = False  # a pixel of the old mask would stay for a frame
+    shown = tracker.update(found, 9 * FRAME_S)
+    assert ids(shown) == [1]
+    assert (shown.crops[0] == found.crops[0]).all()
+
+
+def test_noise_above_a_very_low_least_score_does_not_pile_up() -> None:
+    tracker = Tracker(TrackerOptions(min_score=0.05))
+    for frame in range(6):
+        # 40 feet that are in other places in each second frame, where they would still be held: 80 tracks.
+        corners = [(10 + 40 * (n % 8) + 20 * (frame % 2), 10 + 40 * (n // 8)) for n in range(40)]
+        found = detections(*[(FOOT, 0.9, (x, y, x + 8, y + 8)) for x, y in corners])
+        shown = tracker.update(found, frame * FRAME_S)
+        assert len(shown) <= 64
+        assert {tuple(box) for box in found.crop_boxes.tolist()} <= {tuple(box) for box in shown.crop_boxes.tolist()}
+
+
+def test_what_does_not_touch_is_never_one_whatever_the_least_score() -> None:
+    tracker = Tracker(TrackerOptions(min_score=0.0))
+    assert ids(tracker.update(detections((FOOT, 0.9, (20, 20, 60, 50))), 0)) == [1]
+    assert 2 in ids(tracker.update(detections((FOOT, 0.9, (200, 150, 240, 180))), FRAME_S))
 
 
 def test_of_a_structure_that_a_fetus_has_once_one_is_shown_and_it_keeps_its_identity_in_a_better_place() -> None:
