@@ -47,9 +47,11 @@ from fetalseg_server.protocol import (
     Ping,
     Refused,
 )
+from fetalseg_server.service import FEATURES
 from server.live import RunningServer
 
 README = (Path(__file__).parents[2] / "server" / "README.md").read_text()
+PACKAGE = Path(__file__).parents[2] / "server" / "fetalseg_server"
 STREAM = README[README.index("## The stream") : README.index("\n## HTTP")]
 
 
@@ -94,6 +96,12 @@ def test_the_label_maps_header_is_read_as_described() -> None:
     assert len(HEX) == 3
 
 
+def test_the_files_that_are_named_are_there() -> None:
+    named = re.findall(r"`([a-z_/]+(?:\.py|/))`", README[: README.index("## The stream")])
+    assert len(named) > 30
+    assert [name for name in named if not (PACKAGE / name).exists()] == []
+
+
 def test_both_greetings_of_a_client_are_understood() -> None:
     new, resuming = (Connection().receive_text(json.dumps(hello)) for hello in examples("hello"))
     assert isinstance(new, Hello)
@@ -107,6 +115,7 @@ def test_the_greeting_of_the_server_is_the_one_that_is_sent_and_read() -> None:
     model, limits = ModelDescription(**ready["model"]), Limits(**ready["limits"])
     names = {name: ready[name] for name in ("session", "engine", "features")}
     assert json.loads(ready_message(model=model, limits=limits, **names)) == ready
+    assert ready["features"] == list(FEATURES)
     assert read_ready(ready).window == 2
 
 

@@ -39,6 +39,7 @@ _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
 _SECRETS = ("FETALSEG_TOKENS", "FETALSEG_TOKEN")
 _FIRST_RESTART_S = 0.05
 _LAST_RESTART_S = 5.0
+_MOST_DOUBLINGS = 10  # enough to get from the first to the last; after a thousand failures no float could hold them
 _IDLE_POLL_S = 0.01
 _LAST_BREATH_S = 1.0  # in which a killed process should be gone
 
@@ -337,8 +338,7 @@ class WorkerProcess:
 
 def restart_pause_s(failures: int) -> float:
     """Seconds before the next start of a worker whose lives ended so many times in a row without a result."""
-    doublings = min(failures, int(math.log2(_LAST_RESTART_S / _FIRST_RESTART_S)) + 1)  # 2**1024 is no float any more
-    return min(_FIRST_RESTART_S * 2**doublings, _LAST_RESTART_S)
+    return min(math.ldexp(_FIRST_RESTART_S, min(failures, _MOST_DOUBLINGS)), _LAST_RESTART_S)
 
 
 def _spawn(control: socket.socket, arena: FrameArena) -> subprocess.Popen[bytes]:
