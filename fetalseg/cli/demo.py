@@ -11,9 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -45,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the demo; 0 where frames were answered and the server stopped, else 1."""
     console = Console(highlight=False, soft_wrap=True)
-    port = args.port if args.port is not None else _free_port(args.host)
+    port = _free_port(args.host, (PORT, 0) if args.port is None else (args.port,))
     with tempfile.TemporaryDirectory(prefix="fetalseg-demo-") as folder, _terminable():
         console.print(f"Starting the server on {args.host}:{port} ...")
         with _server(args.host, port, args.model, Path(folder, "server.log")):
@@ -170,18 +169,22 @@ def _is_ready(url: str) -> bool:
     try:
         with opener.open(url, timeout=2) as response:
             return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
+    except OSError:
         return False
 
 
-def _free_port(host: str) -> int:
-    """The usual port, or one that is free."""
-    for port in (PORT, 0):
+def _free_port(host: str, ports: Sequence[int]) -> int:
+    """The first of these ports that is free; 0 is any.
+
+    Raises:
+        FetalsegError: none is. Another server there would be taken for ours.
+    """
+    for port in ports:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
             return int(probe.getsockname()[1])
-    raise FetalsegError(f"can't listen at {host}: expected an address of this computer")
+    raise FetalsegError(f"can't listen at {host}:{ports[0]}: expected an address of this computer and a free port")
 
 
 def _last_words(log: Path) -> str:

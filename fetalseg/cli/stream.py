@@ -30,7 +30,6 @@ __all__ = ["add_arguments", "client_module", "encoded_frames", "positive", "run"
 # The library never imports the service; its command line reaches it by name.
 CONSOLE_MODULE = "fetalseg_server.client.console"
 CLIENT_MODULE = "fetalseg_server.client"
-OPTIONS_MODULE = "fetalseg_server.options"
 TOKEN_VARIABLE = "FETALSEG_TOKEN"
 
 
@@ -120,18 +119,19 @@ def stream_and_report(
         fps: pace.
         seconds: at most so long, or None.
         connection: token, tls and reconnect, as `fetalseg_server.client.connect` takes them.
-        options: of the session, by the names of `fetalseg_server.options.SessionOptions`.
+        options: of the session, by the names of `fetalseg_server.client.SessionOptions`.
 
     Returns:
         `fetalseg_server.client.console.Figures` of the whole run.
     """
     run_console = client_module(CONSOLE_MODULE).run_console
-    session_options = client_module(OPTIONS_MODULE).SessionOptions(**options)
+    session_options = client_module(CLIENT_MODULE).SessionOptions(**options)
     second = itertools.count(1)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     async def stream() -> Any:
         stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in handlers:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         return await run_console(
             url,
@@ -144,7 +144,11 @@ def stream_and_report(
             stop=stop,
         )
 
-    return asyncio.run(stream())
+    try:
+        return asyncio.run(stream())
+    finally:
+        for number, handler in handlers.items():  # asyncio leaves the system's own
+            signal.signal(number, handler)
 
 
 def client_module(name: str) -> Any:

@@ -78,6 +78,16 @@ def test_a_demo_interrupted_while_the_server_starts_leaves_nothing(model: Path) 
     assert demo.returncode == 130
 
 
+def test_a_port_that_is_taken_is_said_and_nothing_is_started() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        command = [*DEMO, "--seconds", "5", "--port", str(port)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 1
+    assert f"can't listen at 127.0.0.1:{port}" in done.stderr
+    assert "Starting the server" not in done.stdout
+
+
 def test_a_model_that_does_not_exist_is_said_with_the_servers_own_words() -> None:
     command = [*DEMO, "--seconds", "5", "--model", "no-such-model"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False, env=os.environ)

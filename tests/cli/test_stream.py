@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,6 +80,18 @@ def test_a_loop_lasts_as_long_as_asked_with_a_line_a_second(
     assert written["sent"] + written["dropped"] + written["late"] == 55  # 2.2 s at 25 FPS, whatever the load
     lines = [line for line in capsys.readouterr().out.splitlines() if " answered " in line and " s  " in line]
     assert [line.split()[0] for line in lines] == ["1", "2"]
+
+
+def test_signals_mean_afterwards_what_they_meant_before(server: RunningServer, folder: Path) -> None:
+    def handler(number: int, frame: object) -> None:
+        raise AssertionError("nobody sends a signal")
+
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        assert main(["stream", str(folder), server.url, "--seconds", "0.1"]) == 0
+        assert signal.getsignal(signal.SIGTERM) is handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_frames_are_resized(server: RunningServer, folder: Path) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import math
 import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -175,50 +176,57 @@ async def run_console(
     """
     feeder = _Feeder(frames)
     try:
-        first = (
-            await feeder.next()
-        )  # before connecting: a source that can't be read shall not cost the server a session
+        # Before connecting: a source that can't be read shall not cost the server a session.
+        first = await feeder.next()
+        moments = math.inf if seconds is None else round(seconds * fps)
         async with connect(url, token=token, tls=tls, options=options, reconnect=reconnect) as client:
             tally = _Tally(tuple(client.ready.model["structures"]))
-            receiving = asyncio.create_task(_receive(client, tally))
-            reporting = asyncio.create_task(_report(tally, on_second))
-            pacing = asyncio.create_task(_pace(client, tally, feeder, first, fps, seconds))
-            stopping = asyncio.create_task((stop or asyncio.Event()).wait())
-            tasks = (pacing, receiving, reporting, stopping)
-            try:
-                await asyncio.wait([pacing, receiving, stopping], return_when=asyncio.FIRST_COMPLETED)
-                if pacing.done():
-                    pacing.result()
-                pacing.cancel()
-                if not receiving.done():
-                    await client.bye()
-                await receiving  # if the session ended under us, its error says why
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+            pace = _pace(client, tally, feeder, first, fps=fps, moments=moments)
+            await _stream(client, tally, pace, on_second, stop or asyncio.Event())
             return tally.whole(client)
     finally:
         feeder.stop()
 
 
-async def _pace(
+async def _stream(
     client: StreamClient,
     tally: _Tally,
-    feeder: _Feeder,
-    frame: EncodedFrame | None,
-    fps: float,
-    seconds: float | None,
+    pace: Coroutine[Any, Any, None],
+    on_second: Callable[[Figures], None],
+    stop: asyncio.Event,
 ) -> None:
-    """Sends frame k at k / fps after the start."""
+    """Sends, receives and reports until the frames have their last answers."""
+    pacing = asyncio.create_task(pace)
+    receiving = asyncio.create_task(_receive(client, tally))
+    reporting = asyncio.create_task(_report(tally, on_second))
+    stopping = asyncio.create_task(stop.wait())
+    tasks = (pacing, receiving, reporting, stopping)
+    try:
+        await asyncio.wait([pacing, receiving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if pacing.done():
+            pacing.result()
+        pacing.cancel()
+        if not receiving.done():
+            await client.bye()
+        await receiving  # if the session ended under us, its error says why
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _pace(
+    client: StreamClient, tally: _Tally, feeder: _Feeder, frame: EncodedFrame | None, *, fps: float, moments: float
+) -> None:
+    """Sends frame k at k / fps after the start, while k is below `moments`."""
     started = time.monotonic()
     moment = 0
-    while frame is not None and (seconds is None or moment < round(seconds * fps)):
+    while frame is not None and moment < moments:
         wait_s = started + moment / fps - time.monotonic()
         if wait_s > 0:
             await asyncio.sleep(wait_s)
         # A console doesn't send in a burst what it missed: moments that are over are left out.
-        late = max(0, int(-wait_s * fps))
+        late = int(min(max(0, -wait_s * fps), moments - moment - 1))
         moment += 1 + late
         sequence = await client.send(frame, capture_time_us=time.monotonic_ns() // 1000)
         tally.sent(frame, dropped=sequence is None, late=late)

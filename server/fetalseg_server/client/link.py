@@ -15,7 +15,16 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from fetalseg_server.client.answers import Answer, Lost, Ready, Result, read_labelmap, read_result, read_skipped
+from fetalseg_server.client.answers import (
+    Answer,
+    Lost,
+    Ready,
+    Result,
+    Skipped,
+    read_labelmap,
+    read_result,
+    read_skipped,
+)
 from fetalseg_server.client.clock import ServerClock, now_us
 from fetalseg_server.client.errors import StreamError, close_in_words
 from fetalseg_server.messages import bye_message, configure_message, ping_message
@@ -249,7 +258,7 @@ class Link:
         self._answer(result)
         return None
 
-    def _answer(self, answer: Any) -> None:
+    def _answer(self, answer: Result | Skipped) -> None:
         """Delivers a result or skip with its times."""
         frame, returned_us = self._in_flight.popleft(), now_us()
         self.clock.add(frame.sent_us, answer.received_us, answer.sent_us, returned_us)

@@ -51,7 +51,7 @@ class _LoopThread:
 class SyncStreamClient:
     """A `StreamClient` whose methods wait; made by `connect_sync`.
 
-    One thread may send while another one iterates. What isn't described here is as there.
+    One thread may send while another one iterates.
     """
 
     def __init__(self, client: StreamClient, thread: _LoopThread) -> None:
@@ -82,7 +82,7 @@ class SyncStreamClient:
         return self._thread.run(self._client.configure(**changes))
 
     def bye(self) -> None:
-        """Says that no frame follows; the last answers still come, then iteration ends."""
+        """Says that no frame follows; see `StreamClient.bye`."""
         self._thread.run(self._client.bye())
 
     def __iter__(self) -> Iterator[Answer]:
@@ -96,52 +96,52 @@ class SyncStreamClient:
 
     @property
     def ready(self) -> Ready:
-        """The server's greeting, of the newest connection."""
+        """See `StreamClient.ready`."""
         return self._client.ready
 
     @property
     def options(self) -> SessionOptions:
-        """In force for the next frame."""
+        """See `StreamClient.options`."""
         return self._client.options
 
     @property
     def state(self) -> SessionState:
-        """As in `StreamClient`, like the other figures."""
+        """See `StreamClient.state`."""
         return self._client.state
 
     @property
     def clock(self) -> ClockEstimate | None:
-        """The server's clock against this computer's monotonic one."""
+        """See `StreamClient.clock`."""
         return self._client.clock
 
     @property
     def unanswered(self) -> int:
-        """Frames sent whose answer has not come."""
+        """See `StreamClient.unanswered`."""
         return self._client.unanswered
 
     @property
     def sent(self) -> int:
-        """Frames handed to a connection."""
+        """See `StreamClient.sent`."""
         return self._client.sent
 
     @property
     def dropped(self) -> int:
-        """Frames given up here."""
+        """See `StreamClient.dropped`."""
         return self._client.dropped
 
     @property
     def lost(self) -> int:
-        """Frames sent whose connection ended before their answer came."""
+        """See `StreamClient.lost`."""
         return self._client.lost
 
     @property
     def reconnects(self) -> int:
-        """How often the connection was made anew."""
+        """See `StreamClient.reconnects`."""
         return self._client.reconnects
 
     @property
     def resumed(self) -> bool:
-        """The present connection goes on with the session of the one before."""
+        """See `StreamClient.resumed`."""
         return self._client.resumed
 
 
