@@ -1,9 +1,9 @@
 """Which images are held out of training, decided once and for all by a hash.
 
-The unit is the patient where the image names one, else the image itself. A hash of the unit's name decides, so the split does
-not depend on the order of the file, on the machine or on images added later. In the set of mid-sagittal NT frames no
-patient is named; neighbouring frame numbers there are no more alike than frames picked at random (correlation of
-32 x 24 thumbnails: median 0.31 against 0.30; highest of all 402,753 pairs 0.83, mirrored 0.81), so a split by image
+The unit is the patient where the image names one, else the image itself. A hash of the unit's name decides, so the
+split does not depend on the order of the file, on the machine or on images added later. In the set of mid-sagittal NT
+frames no patient is named; neighbouring frame numbers there are no more alike than frames picked at random (correlation
+of 32 x 24 thumbnails: median 0.31 against 0.30; highest of all 402,753 pairs 0.83, mirrored 0.81), so a split by image
 does not put near copies of training frames into the held-out part. The same fetus may still be on both sides: figures
 by image are optimistic and are printed as such.
 """
