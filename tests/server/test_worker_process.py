@@ -28,7 +28,7 @@ async def worker(crafted_settings: Settings, monkeypatch: pytest.MonkeyPatch) ->
         EngineSettings(model=crafted_settings.model, threads=1, max_pixels=crafted_settings.max_pixels),
         probe=Probe(crafted_settings.max_pixels, crafted_settings.max_frame_bytes),
         arena_bytes=crafted_settings.shared_memory_bytes,
-        timeout_s=crafted_settings.engine_timeout_s,
+        timeout_s=2.0,
         start_timeout_s=crafted_settings.start_timeout_s,
         on_change=lambda: None,
     )
@@ -68,26 +68,30 @@ async def test_a_worker_is_started_as_soon_as_the_machine_has_room_for_it(
     assert (await probe(worker)).outcome == "result"
 
 
-async def test_nobody_waits_for_a_killed_process_that_takes_its_time(
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+async def test_nobody_waits_for_a_hanging_worker_that_cannot_even_be_killed(
     worker: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    poll = subprocess.Popen.poll
-    answered = asyncio.Event()
+    kill_process, stuck = subprocess.Popen.kill, worker.pid
+
+    def kill_others(process: subprocess.Popen[bytes]) -> None:
+        if process.pid != stuck:
+            kill_process(process)
 
     def wait(process: subprocess.Popen[bytes]) -> int:
         raise AssertionError("this would hold up the event loop")
 
-    # The process is there until its frame is answered.
+    monkeypatch.setattr(subprocess.Popen, "kill", kill_others)
     monkeypatch.setattr(subprocess.Popen, "wait", wait)
-    monkeypatch.setattr(subprocess.Popen, "poll", lambda process: poll(process) if answered.is_set() else None)
-    assert worker.pid is not None
-    os.kill(worker.pid, signal.SIGSTOP)
-    frame = asyncio.create_task(probe(worker))
-    await until(lambda: worker.in_flight == 1)
-    kill(worker)
-    assert (await frame).detail == "the engine stopped; it is being started again"
-    answered.set()
-    await until(lambda: worker.ready)
+    assert stuck is not None
+    os.kill(stuck, signal.SIGSTOP)
+    try:
+        assert (await probe(worker)).detail == "the engine stopped; it is being started again"
+        await until(lambda: worker.ready)
+        assert worker.pid != stuck
+        assert (await probe(worker)).outcome == "result"
+    finally:
+        os.kill(stuck, signal.SIGKILL)
 
 
 async def test_a_worker_knows_no_token(worker: WorkerProcess) -> None:

@@ -334,6 +334,8 @@ class WorkerProcess:
         log.error("the engine gave no answer for %g s and is killed", seconds)
         assert self._process is not None
         self._process.kill()
+        if self._link is not None:
+            self._link.close()  # a process that sits in a driver keeps its end open
 
 
 def restart_pause_s(failures: int) -> float:
