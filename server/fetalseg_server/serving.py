@@ -21,7 +21,7 @@ from fetalseg_server.logs import configure_logs
 from fetalseg_server.reloading import reload_everything
 from fetalseg_server.service import Service
 from fetalseg_server.settings import Settings
-from fetalseg_server.transport.doorkeeper import Doorkeeper, parse_networks
+from fetalseg_server.transport.doorkeeper import Doorkeeper, parse_networks, socket_names
 from fetalseg_server.transport.live_http import LiveHttp
 from fetalseg_server.transport.tls import Certificates
 from fetalseg_server.transport.websocket import LiveWebSocket
@@ -77,7 +77,7 @@ def _configuration(app: Callable[..., Any], settings: Settings) -> uvicorn.Confi
         ws_ping_interval=None,
         # Who is called must be what connected, not what a header claims, unless a proxy of ours says so.
         proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
+        forwarded_allow_ips=socket_names(parse_networks(settings.trusted_proxies)),
         server_header=False,
         access_log=False,
         log_config=None,

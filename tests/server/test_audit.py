@@ -19,6 +19,7 @@ from server.live import Client, RunningServer, encoded, picture, running
 
 JPEG_BYTES = encoded(picture())
 TOKEN = "the-token-of-the-console"
+IPV6 = pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
 
 
 def records(file: Path) -> list[dict[str, Any]]:
@@ -63,19 +64,26 @@ def test_a_session_leaves_who_when_which_model_and_how_many_frames(audited: tupl
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_trusted_proxy_tells_who_comes_and_nobody_else_does(audited: tuple[RunningServer, Path]) -> None:
-    server, file = audited
-    host, _, port = server.host.rpartition(":")
+@pytest.mark.parametrize(
+    ("host", "seen"), [("127.0.0.1", "127.0.0.6"), pytest.param("::", "::ffff:127.0.0.6", marks=IPV6)]
+)
+def test_a_trusted_proxy_tells_who_comes_and_nobody_else_does(
+    crafted_settings: Settings, tmp_path: Path, host: str, seen: str
+) -> None:
+    file = tmp_path / "audit.jsonl"
+    limits: dict[str, Any] = {"tokens": f"console:{TOKEN}", "trusted_proxies": ("127.0.0.5",)}
     claims = {"X-Forwarded-For": "198.51.100.1, 203.0.113.9"}  # the proxy adds the last one, anybody the others
-    for source in ("127.0.0.5", "127.0.0.6"):
-        with (
-            socket.create_connection((host, int(port)), timeout=20, source_address=(source, 0)) as raw,
-            Client(server.url, sock=raw, additional_headers=claims) as stranger,
-        ):
-            stranger.send_json({"type": "hello", "token": "wrong-token"})
-            assert stranger.end()[1] == 1008
-    server.wait_until(lambda: len(records(file)) == 3)
-    assert [record["address"] for record in records(file)[1:]] == ["203.0.113.9", "127.0.0.6"]
+    with running(replace(crafted_settings, host=host, audit_file=str(file), **limits)) as server:
+        port = int(server.host.rpartition(":")[2])
+        for source in ("127.0.0.5", "127.0.0.6"):
+            with (
+                socket.create_connection(("127.0.0.1", port), timeout=20, source_address=(source, 0)) as raw,
+                Client(server.url, sock=raw, additional_headers=claims) as stranger,
+            ):
+                stranger.send_json({"type": "hello", "token": "wrong-token"})
+                assert stranger.end()[1] == 1008
+        server.wait_until(lambda: len(records(file)) == 3)
+    assert [record["address"] for record in records(file)[1:3]] == ["203.0.113.9", seen]
 
 
 def test_nobody_is_served_who_cannot_be_recorded(

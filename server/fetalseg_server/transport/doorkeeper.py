@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from fetalseg_server.access.addresses import PendingConnections, parse_address
 
-__all__ = ["Doorkeeper", "Visit", "parse_networks"]
+__all__ = ["Doorkeeper", "Visit", "parse_networks", "socket_names"]
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,16 @@ def parse_networks(words: Sequence[str]) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(word) for word in words)
     except ValueError as error:
         raise ValueError(f"trusted_proxies must hold addresses or networks: {error}") from None
+
+
+def socket_names(networks: Sequence[Network]) -> list[str]:
+    """Networks in words, those of IPv4 also as an IPv6 socket tells them (RFC 4291, section 2.5.5.2)."""
+    mapped = [
+        f"::ffff:{network.network_address}/{96 + network.prefixlen}"
+        for network in networks
+        if isinstance(network, ipaddress.IPv4Network)
+    ]
+    return [*map(str, networks), *mapped]
 
 
 class Visit:
