@@ -157,6 +157,21 @@ async def test_a_session_can_be_left_while_its_connection_is_broken(link: Broken
         await anext(client)
 
 
+async def test_frames_in_flight_are_answered_even_if_the_session_is_left_the_moment_it_breaks(
+    server: RunningServer, link: BrokenLink
+) -> None:
+    async with connect(link.url, reconnect=QUICK) as client:
+        with server.engine_paused():
+            assert await client.send(FRAME) == 1
+            link.cut()
+            while client._link.is_up:  # nothing else tells this moment, before the break has been dealt with
+                await asyncio.sleep(0)
+            await client.bye()
+            lost = await anext(client)
+    assert isinstance(lost, Lost)
+    assert lost.sequence == 1
+
+
 async def test_what_waits_for_the_server_at_a_break_is_told(server: RunningServer, link: BrokenLink) -> None:
     async with connect(link.url, reconnect=QUICK) as client:
         with server.engine_paused():

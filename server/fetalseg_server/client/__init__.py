@@ -13,9 +13,11 @@ event loop:
 
 `segment_frames` streams a recording. A connection that breaks is made anew (`Reconnect`). The parts:
 
-- `session`: the session, its window and its answers; `sync`: the same without an event loop
+- `session`: the session and its window; `sync`: the same without an event loop
+- `answers`, `events`, `errors`: what a session tells
 - `link`: one connection; `endpoint`: how it is opened; `reconnect`: when it is tried again
 - `clock`: the server's clock; `grabber`, `yuv`: pixels from a grabber's memory; `encoded_frame`: how they travel
+- `console`: streams at an exact pace and measures; `cine_file`: the cine that is streamed where there is no other
 """
 
 from __future__ import annotations

@@ -166,9 +166,9 @@ class Link:
             self.is_up = False
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             self.abort()
-            self._give_up(ended)
+            self._give_up(ended)  # before anything is awaited: whoever leaves at this moment cancels that
+            await asyncio.gather(*tasks, return_exceptions=True)
         return ended
 
     def _give_up(self, ended: StreamError) -> None:
