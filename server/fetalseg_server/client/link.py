@@ -166,9 +166,11 @@ class Link:
             self.is_up = False
             for task in tasks:
                 task.cancel()
-            self.abort()
-            self._give_up(ended)  # before anything is awaited: whoever leaves at this moment cancels that
-            await asyncio.gather(*tasks, return_exceptions=True)
+            try:
+                await asyncio.gather(*tasks, return_exceptions=True)
+            finally:  # also where the session is left at this very moment
+                self.abort()
+                self._give_up(ended)
         return ended
 
     def _give_up(self, ended: StreamError) -> None:
