@@ -173,6 +173,9 @@ def test_the_page_fits(browser: WebDriver, server: RunningServer, width: int, he
             lowest = viewer.element("show-labels").rect
             assert lowest["y"] + lowest["height"] <= height
             assert viewer.element("figure-fps").rect["y"] < height
+            assert browser.execute_script(
+                "const { scrollHeight, clientHeight } = document.querySelector('aside'); return scrollHeight <= clientHeight"
+            )
 
 
 def test_the_viewers_table_of_structures_is_that_of_the_library() -> None:
