@@ -174,7 +174,7 @@ def test_the_page_fits(browser: WebDriver, server: RunningServer, width: int, he
             assert lowest["y"] + lowest["height"] <= height
             assert viewer.element("figure-fps").rect["y"] < height
             assert browser.execute_script(
-                "const { scrollHeight, clientHeight } = document.querySelector('aside'); return scrollHeight <= clientHeight"
+                "const panels = document.querySelector('aside'); return panels.scrollHeight <= panels.clientHeight"
             )
 
 
