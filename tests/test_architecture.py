@@ -48,11 +48,11 @@ PACKAGE = ROOT / "fetalseg"
 # The same for the server. What the client needs is the protocol alone.
 PROTOCOL = {"protocol", "options", "messages"}
 SERVER_MAY_IMPORT: dict[str, set[str]] = {
-    "options": set(),
-    "protocol": {"options"},
+    "error_text": set(),
+    "options": {"error_text"},
+    "protocol": {"error_text", "options"},
     "messages": {"options", "protocol"},
     "rate_limit": set(),
-    "error_text": set(),
     "logs": set(),
     "ladder": set(),
     "model_files": PROTOCOL,

@@ -175,6 +175,7 @@ class WorkerProcess:
             self._supervisor.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._supervisor
+            await self._reap()  # what the supervisor was cancelled at
         self._arena.close()
 
     def submit(self, job: Job, payload: memoryview, on_answer: Callable[[Answer], None]) -> bool:
@@ -259,11 +260,11 @@ class WorkerProcess:
 
         One that is still there after that sits in a driver; it does nothing any more, and another one may start.
         """
-        process, self._process = self._process, None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_BREATH_S):
-                while process is not None and process.poll() is None:
+                while self._process is not None and self._process.poll() is None:
                     await asyncio.sleep(_IDLE_POLL_S)
+        self._process = None
 
     def _give_up(self) -> None:
         """After a worker's end: its frames are answered, its memory is free."""
