@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ import numpy.typing as npt
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.machine import this_machine
+from benchmarks.record import commit_of, write_record
 from fetalseg.engines import ENGINES
 from fetalseg.errors import FetalsegError
 from fetalseg.segmenter import Segmenter
@@ -125,14 +125,14 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     cv2.setNumThreads(1)  # as the server has it: the cores belong to the engine
     try:
+        segmenter = Segmenter.load(args.model, args.engine, precision=args.precision, threads=args.threads)
         with open_source(args.source) as source:
             frames = [frame.pixels for frame in itertools.islice(source, HELD_FRAMES)]
-        segmenter = Segmenter.load(args.model, args.engine, precision=args.precision, threads=args.threads)
     except (FetalsegError, ValueError) as error:
         print(f"fps: {error}", file=sys.stderr)
         return 1
-    machine, engine = this_machine(), segmenter.engine
-    print(machine)
+    machine, commit, engine = this_machine(), commit_of(), segmenter.engine
+    print(f"{machine}; commit {commit}")
     height, width = frames[0].shape[:2]
     rule = segmenter.facts.input
     print(
@@ -144,9 +144,9 @@ def main(argv: list[str] | None = None) -> int:
         print_row(row, args.budget_ms)
     if args.json:
         about = {"model": segmenter.facts.name, "version": segmenter.facts.version, "engine": engine.name}
-        about |= {"precision": engine.precision, "device": engine.device, "source": args.source}
-        content = {"machine": machine.as_dict(), **about, "rows": [asdict(row) for row in rows]}
-        args.json.write_text(json.dumps(content, indent=2) + "\n")
+        about |= {"precision": engine.precision, "device": engine.device, "source": Path(args.source).name}
+        content = {**about, "frame": [height, width], "rows": [asdict(row) for row in rows]}
+        write_record(args.json, tool="fps", machine=machine, commit=commit, content=content)
     return int(args.budget_ms is not None and not all(within(row, args.budget_ms) for row in rows))
 
 

@@ -18,7 +18,6 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.machine import this_machine
+from benchmarks.record import commit_of, write_record
 from fetalseg.anatomy import structure_names
 from fetalseg.candidates import Candidates
 from fetalseg.instances import Instances
@@ -171,9 +171,9 @@ def main(argv: list[str] | None = None) -> int:
     if args.frames < 1:
         parser.error(f"--frames must be at least 1, got {args.frames}")
     cv2.setNumThreads(1)
-    figures, machine = run(args.frames), this_machine()
+    machine, commit, figures = this_machine(), commit_of(), run(args.frames)
     boxes = sum(shape[2] * shape[3] for shape in SHAPES)
-    print(machine)
+    print(f"{machine}; commit {commit}")
     print(
         f"{CANDIDATES} candidates, {len(SHAPES)} instances, boxes of {boxes:.2f} frames of {FRAME[1]}x{FRAME[0]}, "
         f"one thread, {args.frames} frames after warm-up"
@@ -182,7 +182,8 @@ def main(argv: list[str] | None = None) -> int:
     for name, row in figures.items():
         print(f"{name:36}{row['p50_ms']:8.2f}{row['p95_ms']:8.2f}{row['processor_p50_ms']:15.2f}")
     if args.json:
-        args.json.write_text(json.dumps({"machine": machine.as_dict(), "figures": figures}, indent=2) + "\n")
+        content = {"frames": args.frames, "figures": figures}
+        write_record(args.json, tool="postprocess", machine=machine, commit=commit, content=content)
     return 0
 
 

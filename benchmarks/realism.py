@@ -25,6 +25,8 @@ import numpy.typing as npt
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.frame_statistics import STATISTICS, Gray, MeasuredFrame, measure_frames
+from benchmarks.machine import this_machine
+from benchmarks.record import commit_of, write_record
 from fetalseg.data.coco import read_coco
 from fetalseg.data.records import CocoSet, ImageRecord
 from fetalseg.errors import FetalsegError
@@ -152,12 +154,20 @@ def _spacing(record: dict[str, Any], otherwise: float | None) -> float | None:
     return otherwise
 
 
-def _summary(values: npt.NDArray[np.float64]) -> str:
+def _percentiles(values: npt.NDArray[np.float64]) -> dict[str, float] | None:
+    """Of a figure's values; None where there are none."""
     if not len(values):
+        return None
+    low, median, high = (float(value) for value in np.percentile(values, [10, 50, 90]))
+    return {"p10": low, "p50": median, "p90": high, "values": len(values)}
+
+
+def _summary(values: npt.NDArray[np.float64]) -> str:
+    if (found := _percentiles(values)) is None:
         return "-"
-    low, median, high = np.percentile(values, [10, 50, 90])
-    digits = 2 if median < 10 else 0
-    return f"{median:.{digits}f} ({low:.{digits}f}-{high:.{digits}f}), {len(values)}"
+    digits = 2 if found["p50"] < 10 else 0
+    low, median, high = (f"{found[name]:.{digits}f}" for name in ("p10", "p50", "p90"))
+    return f"{median} ({low}-{high}), {len(values)}"
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -171,6 +181,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--page", type=Path, metavar="FILE", help="write real and synthetic frames side by side (jpg, png)"
     )
+    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     args = parser.parse_args(argv)
     if args.page is not None and args.page.suffix.lower() not in _PAGE_SUFFIXES:
         parser.error(f"--page must end in one of {', '.join(_PAGE_SUFFIXES)}, got {args.page}")
@@ -185,7 +196,12 @@ def main(argv: list[str] | None = None) -> int:
     options = {"max_hc": args.max_hc, "mm_per_px": args.mm_per_px, "limit": args.limit}
     try:
         real, synthetic = (read_set(folders, **options) for folders in (args.real, args.synthetic))
-        print(table(measure_frames(real.frames()), measure_frames(synthetic.frames())))
+        found = measure_frames(real.frames()), measure_frames(synthetic.frames())
+        print(table(*found))
+        if args.json is not None:
+            kinds = zip(("real", "synthetic"), found, strict=True)
+            content = {kind: {name: _percentiles(values) for name, values in each.items()} for kind, each in kinds}
+            write_record(args.json, tool="realism", machine=this_machine(), commit=commit_of(), content=content)
         if args.page is not None:
             args.page.write_bytes(cv2.imencode(args.page.suffix, page(real, synthetic))[1].tobytes())
             print(f"\n{args.page}: real frames on the left, synthetic ones on the right", file=sys.stderr)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from benchmarks.machine import this_machine
 from benchmarks.record import commit_of, write_record
 from benchmarks.steadiness_figures import Series, Truth, false_structures, flicker, jitter, lag, match, switches
 from fetalseg.anatomy import structure, structure_names
+from fetalseg.errors import FetalsegError
 from fetalseg.instances import Instances
 from fetalseg.phantom.cine import cine
 from fetalseg.phantom.frames import PhantomFrame
@@ -131,7 +133,7 @@ def print_table(table: dict[str, dict[str, float | None]]) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Prints the table; with --json writes it as well."""
+    """Prints the table; 1 where the model can't be run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.steadiness", description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="fetalseg-s", help="name or path (default fetalseg-s)")
     parser.add_argument("--frames", type=int, default=300, help="of each cine (default 300)")
@@ -146,13 +148,17 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"--frames must be at least 1, got {args.frames}")
     cv2.setNumThreads(1)
     machine, commit = this_machine(), commit_of()
-    with Segmenter.load(args.model, threads=args.threads) as segmenter:
-        facts = segmenter.facts
-        if segmenter.structures != structure_names():
-            parser.error(f"{args.model} finds other structures than the synthetic scanner draws")
-        scans = [
-            examine(segmenter, frames=args.frames, seed=seed, view_seconds=args.view_seconds) for seed in args.seeds
-        ]
+    try:
+        with Segmenter.load(args.model, threads=args.threads) as segmenter:
+            facts = segmenter.facts
+            if segmenter.structures != structure_names():
+                parser.error(f"{args.model} finds other structures than the synthetic scanner draws")
+            scans = [
+                examine(segmenter, frames=args.frames, seed=seed, view_seconds=args.view_seconds) for seed in args.seeds
+            ]
+    except FetalsegError as error:
+        print(f"steadiness: {error}", file=sys.stderr)
+        return 1
     table = {column: figures(scans, column) for column in COLUMNS}
     cost_ms = float(np.percentile([ms for scan in scans for ms in scan.tracking_ms], 50))
     print(machine)

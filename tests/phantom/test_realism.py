@@ -1,5 +1,6 @@
 """The figures that compare real frames with synthetic ones, on pictures whose figures are known."""
 
+import json
 from pathlib import Path
 
 import cv2
@@ -99,14 +100,20 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_command_prints_both_columns_and_writes_a_page(
     phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "page.png"
-    assert main(["--real", str(phantom), "--synthetic", str(phantom), "--page", str(out)]) == 0
+    out, figures = tmp_path / "page.png", tmp_path / "realism.json"
+    arguments = ["--real", str(phantom), "--synthetic", str(phantom)]
+    assert main([*arguments, "--page", str(out), "--json", str(figures)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "| figure: median (10-90 %), number of values | real | synthetic |"
     _, real, synthetic = lines[2].strip("| ").split(" | ")
     assert real == synthetic != "-"
     picture = cv2.imread(str(out), cv2.IMREAD_GRAYSCALE)
     assert picture.shape == (6 * 216 + 30, 2 * 3 * 320 + 12)
+    written = json.loads(figures.read_text())
+    assert {"date", "commit", "machine"} <= set(written)
+    assert written["real"]["black"] == written["synthetic"]["black"]
+    assert written["real"]["black"]["values"] == 4
+    assert list(written["real"]) == list(STATISTICS)
 
 
 def test_a_limit_spreads_over_the_set_and_large_heads_are_left_out(phantom: Path) -> None:

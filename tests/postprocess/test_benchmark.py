@@ -21,6 +21,7 @@ def test_it_prints_a_table_and_writes_json(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "12 instances, boxes of 1.50 frames of 1024x768" in result.stdout
     written = json.loads(file.read_text())
+    assert {"date", "commit", "machine"} <= set(written)
     assert written["machine"]["cores"] >= 1
     assert written["figures"]["candidates to crops and polygons"]["p50_ms"] > 0
 

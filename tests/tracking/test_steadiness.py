@@ -126,3 +126,5 @@ def test_it_prints_a_table_and_refuses_no_frames(capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit):
         main(["--frames", "0"])
     assert "--frames must be at least 1, got 0" in capsys.readouterr().err
+    assert main(["--model", "no-such-model"]) == 1
+    assert capsys.readouterr().err.startswith("steadiness: ")
