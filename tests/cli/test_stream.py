@@ -94,9 +94,13 @@ def test_signals_mean_afterwards_what_they_meant_before(server: RunningServer, f
         signal.signal(signal.SIGTERM, before)
 
 
-def test_frames_are_resized(server: RunningServer, folder: Path) -> None:
-    arguments = ["--seconds", "0.5", "--resize", "32x24", "--codec", "rgb24", "--masks", "none"]
-    assert main(["stream", str(folder), server.url, *arguments]) == 0
+def test_frames_are_resized(folder: Path) -> None:
+    model = write_crafted_model(folder.parent / "crafted.onnx")
+    settings = Settings(port=0, model=str(model), threads=1, drain_grace_s=0.0, max_pixels=32 * 24)
+    arguments = ["--seconds", "0.5", "--codec", "rgb24", "--masks", "none"]
+    with running(settings) as small:
+        assert main(["stream", str(folder), small.url, *arguments]) == 1  # 64x48 px are too large there
+        assert main(["stream", str(folder), small.url, *arguments, "--resize", "32x24"]) == 0
 
 
 def test_the_token_is_read_from_the_environment_or_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,8 +102,8 @@ async def test_a_line_that_went_dead_without_a_word_is_noticed(link: BrokenLink)
 
 
 async def test_a_program_that_holds_its_own_event_loop_does_not_blame_the_server(link: BrokenLink) -> None:
-    async with connect(link.url, silence_s=0.5) as client:
-        time.sleep(1.0)
+    async with connect(link.url, silence_s=1.5) as client:
+        time.sleep(2.0)
         await asyncio.sleep(0)
         await client.send(FRAME)
         assert isinstance(await anext(client), Result)

@@ -80,7 +80,8 @@ def test_memory_of_a_dead_engines_frames_is_free_again(server: RunningServer) ->
         with server.engine_paused():
             client.send_frame(5001, big)
             client.send_frame(5002, big)
-            time.sleep(0.1)
+            client.send_json({"type": "ping", "id": 1})
+            assert client.receive()["type"] == "pong"  # both have been received
         assert [client.receive()["reason"] for _ in range(2)] == ["decode_error"] * 2
 
 

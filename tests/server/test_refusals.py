@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import time
 from collections.abc import Iterator
@@ -27,8 +28,8 @@ def strict_server(crafted_settings: Settings) -> Iterator[RunningServer]:
         allow_origins=("https://console.example",),
         max_sessions=2,
         max_fps=10,
-        hello_timeout_s=0.3,
-        idle_timeout_s=0.5,
+        hello_timeout_s=1.0,
+        idle_timeout_s=1.5,
     )
     with running(strict) as live:
         yield live
@@ -183,18 +184,18 @@ def test_who_says_nothing_is_closed_with_4001(strict_server: RunningServer) -> N
     with Client(strict_server.url) as client:
         error, code = client.end()
     assert error is not None
-    assert (error["code"], error["message"], code) == ("hello_timeout", "no hello within 0.3 s", 4001)
+    assert (error["code"], error["message"], code) == ("hello_timeout", "no hello within 1 s", 4001)
 
 
 def test_who_falls_silent_is_closed_with_4002_and_a_ping_is_enough_to_stay(strict_server: RunningServer) -> None:
     with Client(strict_server.url, {"token": TOKEN}) as client:
-        for number in range(3):
-            time.sleep(0.3)
+        for number in range(4):
+            time.sleep(0.5)
             client.send_json({"type": "ping", "id": number})
             assert client.receive()["id"] == number
         error, code = client.end()
     assert error is not None
-    assert (error["code"], error["message"], code) == ("idle", "no message for 0.5 s", 4002)
+    assert (error["code"], error["message"], code) == ("idle", "no message for 1.5 s", 4002)
 
 
 def test_one_session_too_many_is_closed_with_4003(strict_server: RunningServer) -> None:
@@ -210,15 +211,15 @@ def test_one_session_too_many_is_closed_with_4003(strict_server: RunningServer) 
 def test_frames_beyond_the_rate_are_skipped_and_a_flood_is_closed_with_4005(strict_server: RunningServer) -> None:
     with Client(strict_server.url, {"token": TOKEN}, max_queue=None) as client:
         # 10 a second are allowed, 2 s of them ahead.
-        for sequence in range(1, 61):
+        for sequence in range(1, 91):
             client.send_frame(sequence, JPEG_BYTES)
-        answers = [client.receive() for _ in range(60)]
+        answers = [client.receive() for _ in range(90)]
         limited = [answer for answer in answers if answer.get("reason") == "rate_limited"]
         assert limited
         assert limited[0]["sequence"] > 20
         assert limited[0]["detail"] == "more than 10 frames a second"
         with suppress(ConnectionClosed):
-            for number in range(400):
+            for number in itertools.count():  # until the server has enough, however slow this machine is
                 client.send_json({"type": "ping", "id": number})
         error, code = client.end()
     assert error is not None

@@ -196,11 +196,14 @@ def cranium_frames(server: RunningServer, session: str) -> int | None:
 
 def test_in_the_end_nothing_is_left_of_a_session(crafted_settings: Settings) -> None:
     with running(replace(crafted_settings, tokens=TOKENS, resume_s=0.2, summary_s=0.4)) as server:
-        session = broken_session(server)
-        record = next(iter(server.server.service.records))
+        client = Client(server.url, HELLO)
+        client.ask(1, JPEG_BYTES)
+        session = client.ready["session"]
+        (record,) = server.server.service.records
         examination = record.examination
         assert examination is not None
         assert examination.kept_bytes == len(JPEG_BYTES)
+        client.socket.socket.close()
         server.wait_until(lambda: not record.resumable)
         server.wait_until(lambda: cranium_frames(server, session) is None)
         assert len(server.server.service.records) == 0
