@@ -11,7 +11,6 @@ the second model scores if its boxes are taken for masks: what the box-supervise
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -20,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.machine import this_machine
+from benchmarks.record import commit_of, write_record
 from fetalseg.data.coco import read_coco
 from fetalseg.data.frames import load_frames
 from fetalseg.data.records import CocoSet
@@ -190,7 +191,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{len(split.held_out)} held-out frames by {split.unit}\n\n{table(rows)}"
     )
     if args.json is not None:
-        args.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+        content = {"set": source.name, "variant": args.variant, "length": length_of_run, "seed": args.seed}
+        content |= {"training": len(split.train), "held_out": len(split.held_out), "rows": list(map(asdict, rows))}
+        write_record(args.json, tool="box_supervision", machine=this_machine(), commit=commit_of(), content=content)
     return 0
 
 

@@ -30,7 +30,9 @@ def test_it_trains_both_ways_and_prints_a_table(
 
     assert code == 0
     assert "heads: fetalseg-test, 2 steps each" in capsys.readouterr().out
-    rows = json.loads(file.read_text())
+    written = json.loads(file.read_text())
+    assert {"date", "commit", "machine"} <= set(written)
+    rows = written["rows"]
     assert [row["name"] for row in rows] == ["masks", "boxes", "boxes, and the box taken for the mask"]
     assert all(row["steps"] == 2 and row["mask_ap50"] is not None for row in rows)
 
