@@ -12,7 +12,7 @@ run=${3:?folder of the run}
 
 case $variant in
 fetalseg-s) recipe=(--steps 4000 --init "$run/synthetic/$variant.safetensors") ;;
-fetalseg-m) recipe=(--steps 2000 --lr 5e-4 --init "$(dirname "$0")/../models/fetalseg-s.safetensors") ;;
+fetalseg-m) recipe=(--steps 1200 --lr 5e-4 --init "$(dirname "$0")/../models/fetalseg-s.safetensors") ;;
 *) echo "no recipe for $variant; there are fetalseg-s and fetalseg-m" >&2 && exit 2 ;;
 esac
 

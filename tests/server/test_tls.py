@@ -118,6 +118,8 @@ class Ready(http.server.BaseHTTPRequestHandler):
 def test_a_health_check_needs_no_trust_in_the_certificate(server: RunningServer, files: Files) -> None:
     assert is_ready(int(server.host.rpartition(":")[2]), tls=False)
     assert not is_ready(int(server.host.rpartition(":")[2]), tls=True)
+    assert is_ready(int(server.host.rpartition(":")[2]), tls=False, host="0.0.0.0")
+    assert not is_ready(int(server.host.rpartition(":")[2]), tls=False, host="127.0.0.2"), "it listens at 127.0.0.1"
     with http.server.HTTPServer(("127.0.0.1", 0), Ready) as encrypted:
         encrypted.socket = Certificates(files.cert, files.key, None).context.wrap_socket(
             encrypted.socket, server_side=True

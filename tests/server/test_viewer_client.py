@@ -268,6 +268,21 @@ def test_a_score_that_varies_around_the_least_one_does_not_make_a_name_flicker(
     assert shown((0.4, 0.35, 1), (0.4, 0.45, 1)) == [True, False], "who moves the slider means it"
 
 
+def test_what_is_drawn_is_numbered_from_one_on_and_keeps_its_number(browser: WebDriver, server: RunningServer) -> None:
+    script = """
+        const { TrackNumbers } = await import("/js/track_numbers.js");
+        const tracks = new TrackNumbers();
+        const words = [483, null, 512, 483].map((track) => tracks.words(track));
+        for (let other = 2000; other < 2998; other++) tracks.words(other);
+        words.push(tracks.words(483), tracks.words(3000), tracks.words(512));
+        tracks.restart();
+        return [...words, tracks.words(512)];
+    """
+    first = [" #1", "", " #2", " #1"]
+    later = [" #1", " #1001", " #1002"]  # 512 is the one of a thousand and one that was seen longest ago
+    assert run_module(browser, server.http, script) == [*first, *later, " #1"]
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

@@ -16,6 +16,7 @@ import { LivePicture } from "./live_picture.js";
 import { saveScreenshot } from "./screenshot.js";
 import { Screen } from "./screen.js";
 import { SourcePicker } from "./source_picker.js";
+import { TrackNumbers } from "./track_numbers.js";
 
 const ASKED_SCORE = 0.15; // asked of the server; the slider then works without asking again
 const TICK_MS = 250;
@@ -28,6 +29,7 @@ const figures = new Figures();
 const legend = new Legend(anyById("legend"), redraw);
 const display = new Display(redraw);
 const leastScore = new LeastScore();
+const tracks = new TrackNumbers();
 const screen = new Screen(byId("screen", HTMLCanvasElement), {
   look,
   visible: (instance) => sure(instance) && legend.shows(instance.structure),
@@ -44,6 +46,7 @@ const session = new StreamSession(
     },
     onReady(ready, resumed) {
       hush();
+      if (!resumed) tracks.restart();
       live.connected();
       examination.connected(ready, resumed);
     },
@@ -85,14 +88,19 @@ function sure(instance) {
   return leastScore.passes(instance, display.settings.threshold);
 }
 
+/** @param {number | null} track */
+function numbered(track) {
+  return tracks.words(track);
+}
+
 /** @returns {import("./overlay.js").Look} */
 function look() {
-  return { ...display.settings, structureNamed: (name) => legend.structureNamed(name) };
+  return { ...display.settings, structureNamed: (name) => legend.structureNamed(name), numbered };
 }
 
 /** @param {import("./screen.js").Shown | null} shown */
 function drawn(shown) {
-  legend.update((shown?.instances ?? []).filter(sure));
+  legend.update((shown?.instances ?? []).filter(sure), numbered);
   badges.drawn(shown, live.frozen);
 }
 

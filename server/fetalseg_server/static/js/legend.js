@@ -65,12 +65,15 @@ export class Legend {
     return this.#rows.get(structure)?.box.checked ?? true;
   }
 
-  /** @param {import("../client/messages.js").Instance[]} instances of the frame on screen */
-  update(instances) {
+  /**
+   * @param {import("../client/messages.js").Instance[]} instances of the frame on screen
+   * @param {(track: number | null) => string} numbered words for the identity of one
+   */
+  update(instances, numbered) {
     for (const [name, { row, reading }] of this.#rows) {
       const found = instances.filter(({ structure }) => structure === name).sort((a, b) => b.score - a.score);
       row.dataset.seen = String(found.length > 0);
-      const tracks = found.flatMap(({ track_id: track }) => (track === null ? [] : `#${track}`)).join(" ");
+      const tracks = found.map(({ track_id: track }) => numbered(track)).join("").trim();
       setText(reading, found.length ? `${tracks} ${Math.round(found[0].score * 100)} %`.trim() : "");
     }
   }

@@ -11,6 +11,7 @@
  * @property {boolean} contours
  * @property {boolean} labels
  * @property {(name: string) => import("./anatomy.js").Structure} structureNamed title and colour of a structure
+ * @property {(track: number | null) => string} numbered words for the identity of an instance, "" without one
  *
  * @typedef {{x: number, y: number, width: number, height: number}} Rectangle
  */
@@ -143,7 +144,7 @@ function drawTags(context, instances, area, scale, look) {
   const order = [...instances].sort((a, b) => a.structure.localeCompare(b.structure) || a.box[0] - b.box[0]);
   for (const instance of order) {
     const structure = look.structureNamed(instance.structure);
-    const track = instance.track_id === null ? "" : ` #${instance.track_id}`;
+    const track = look.numbered(instance.track_id);
     const text = `${structure.title}${track}  ${Math.round(instance.score * 100)} %`;
     const size = { width: Math.ceil(context.measureText(text).width) + 20, height };
     const tag = placeTag(`${instance.structure}${track}`, boxOnCanvas(instance, area, scale), size, area, taken, small);
