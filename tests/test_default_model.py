@@ -1,4 +1,4 @@
-"""The model that ships: its file, its card, and what it must find."""
+"""The models that ship: their files, their cards, and what the default must find."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from fetalseg.model_file import read_facts
 from fetalseg.phantom.dataset import write_dataset
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
+SHIPPED = sorted(path.stem for path in MODELS.glob("*.onnx"))
 # As `fetalseg eval` scores it, with the kind of suppression that the model brings along.
 OPTIONS = PostprocessOptions(nms="greedy", min_score=0.05, max_detections=100, single_structures=False)
 
@@ -30,25 +31,29 @@ def test_weights_are_those_in_the_list_of_digests(default_model: Path) -> None:
     digests = dict(reversed(line.split()) for line in (MODELS / "SHA256SUMS").read_text().splitlines())
     weights = [path for path in MODELS.iterdir() if path.suffix in {".onnx", ".safetensors"}]
     assert default_model in weights
+    assert default_model.stem == "fetalseg-s"
     assert digests == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in weights}
 
 
-def test_checkpoint_is_the_one_that_the_model_was_exported_from(default_model: Path) -> None:
-    checkpoint = MODELS / "fetalseg-s.safetensors"
+@pytest.mark.parametrize("name", SHIPPED)
+def test_checkpoint_is_the_one_that_the_model_was_exported_from(name: str) -> None:
+    checkpoint = MODELS / f"{name}.safetensors"
     assert checkpoint.stat().st_size <= 30e6
-    assert read_facts(default_model).weights_sha256 == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert read_facts(MODELS / f"{name}.onnx").weights_sha256 == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
 
 
-def test_file_is_small_and_says_where_it_comes_from(default_model: Path) -> None:
-    facts = read_facts(default_model)
-    assert default_model.stat().st_size <= 25e6
-    assert facts.name == "fetalseg-s"
+@pytest.mark.parametrize("name", SHIPPED)
+def test_file_is_small_and_says_where_it_comes_from(name: str) -> None:
+    path = MODELS / f"{name}.onnx"
+    facts = read_facts(path)
+    assert path.stat().st_size <= 25e6
+    assert facts.name == name
     assert facts.licence
     assert (facts.input.resize, facts.input.interpolation, facts.input.pad_value) == ("letterbox", "area", 0)
     assert facts.normalisation == {"mean": [114.495], "std": [57.63]}  # ImageNet's, averaged over the colours
     assert len(facts.training_data) == 5  # three sets, and whom to name for two of them
     assert all("CC BY 4.0" in line or "Synthetic" in line for line in facts.training_data)
-    assert facts.version in (MODELS / "fetalseg-s.md").read_text()
+    assert f"# {name} {facts.version}\n" in (MODELS / f"{name}.md").read_text()
 
 
 def test_synthetic_structures_are_found(default_model: Path, synthetic: CocoSet) -> None:
