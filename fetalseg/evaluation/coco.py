@@ -22,7 +22,16 @@ try:
 except ModuleNotFoundError:
     raise MissingExtraError("pycocotools", "eval") from None
 
-__all__ = ["MAX_DETECTIONS", "AveragePrecision", "average_precision", "mask_iou", "mean_precision", "truth_mask"]
+__all__ = [
+    "MAX_DETECTIONS",
+    "AveragePrecision",
+    "Record",
+    "average_precision",
+    "box_record",
+    "mask_iou",
+    "mean_precision",
+    "truth_mask",
+]
 
 MAX_DETECTIONS = 100  # of a frame
 
@@ -116,6 +125,12 @@ def truth_mask(annotation: Annotation, height: int, width: int) -> Record:
     if coco_mask.area(rle) == 0:
         raise DataError(f"annotation {annotation.id}: the segmentation covers no pixel")
     return rle
+
+
+def box_record(box: npt.NDArray[np.floating[Any]]) -> list[float]:
+    """A box [4] xyxy as COCO writes it: x, y, width, height."""
+    x1, y1, x2, y2 = box.tolist()
+    return [x1, y1, x2 - x1, y2 - y1]
 
 
 def mask_iou(found: Mapping[str, object], truths: Sequence[Record]) -> npt.NDArray[np.float64]:
