@@ -22,9 +22,20 @@ import numpy as np
 
 from benchmarks.machine import this_machine
 from benchmarks.record import commit_of, write_record
-from benchmarks.steadiness_figures import Series, Truth, false_structures, flicker, jitter, lag, match, switches
 from fetalseg.anatomy import structure, structure_names
 from fetalseg.errors import FetalsegError
+from fetalseg.evaluation.cine_figures import (
+    Series,
+    TimesToFound,
+    Truth,
+    false_structures,
+    flicker,
+    jitter,
+    lag,
+    match,
+    switches,
+    times_to_found,
+)
 from fetalseg.instances import Instances
 from fetalseg.phantom.cine import cine
 from fetalseg.phantom.frames import PhantomFrame
@@ -49,14 +60,12 @@ class LiveTracker:
 
     def __init__(self, options: TrackerOptions) -> None:
         self._tracker = Tracker(options)
-        self._frame = -1
         self._latest: Instances | None = None
 
-    def update(self, detections: Instances, *, standing: bool) -> Instances:
-        """The next frame, at 25 a second."""
-        self._frame += 1
+    def update(self, detections: Instances, time_s: float, *, standing: bool) -> Instances:
+        """The next frame that is answered."""
         if self._latest is None or not standing:
-            self._latest = self._tracker.update(detections, self._frame / FPS)
+            self._latest = self._tracker.update(detections, time_s)
         return self._latest
 
 
@@ -68,7 +77,7 @@ def examine(segmenter: Segmenter, *, frames: int, seed: int, view_seconds: float
     live, ideal = LiveTracker(options), LiveTracker(options)
     scan = Scan([], {name: [] for name in COLUMNS}, [])
     before: PhantomFrame | None = None
-    for frame in cine(frames=frames, seed=seed, fps=FPS, view_seconds=view_seconds):
+    for number, frame in enumerate(cine(frames=frames, seed=seed, fps=FPS, view_seconds=view_seconds)):
         standing = before is not None and np.array_equal(before.pixels, frame.pixels)
         before = frame
         image, geometry = segmenter.prepare(frame.pixels)
@@ -76,11 +85,11 @@ def examine(segmenter: Segmenter, *, frames: int, seed: int, view_seconds: float
         scan.shown["raw"].append(segmenter.finish(candidates, geometry, plain))
         detections = segmenter.finish(candidates, geometry, doubtful)
         start = time.thread_time()
-        scan.shown["tracked"].append(live.update(detections, standing=standing))
+        scan.shown["tracked"].append(live.update(detections, number / FPS, standing=standing))
         if not standing:
             scan.tracking_ms.append(1000 * (time.thread_time() - start))
         truth = frame.instances()
-        scan.shown["truth tracked"].append(ideal.update(truth, standing=standing))
+        scan.shown["truth tracked"].append(ideal.update(truth, number / FPS, standing=standing))
         annotated = frozenset(structure(name).label for name in frame.annotated)
         scan.truths.append(Truth(truth, frame.track_ids, frame.ignored, annotated))
     return scan
@@ -89,6 +98,7 @@ def examine(segmenter: Segmenter, *, frames: int, seed: int, view_seconds: float
 def figures(scans: Sequence[Scan], column: str) -> dict[str, float | None]:
     """The figures of one column over all cines; None where one can't be computed."""
     series = [match(scan.truths, scan.shown[column]) for scan in scans]
+    times = sum((times_to_found(scan.truths, scan.shown[column], FPS) for scan in scans), TimesToFound((), 0))
     raw = [match(scan.truths, scan.shown["raw"]) for scan in scans]
     present = sum(int((~truth.ignored).sum()) for scan in scans for truth in scan.truths)
     dice = [found.dice for one in series for frames in one.values() for found in frames.values()]
@@ -96,6 +106,9 @@ def figures(scans: Sequence[Scan], column: str) -> dict[str, float | None]:
     values = {
         "identity switches a minute": _minutely(scans, series, column),
         "flicker, changes a second": _mean(scans, lambda scan: flicker(scan.truths, scan.shown[column], FPS)),
+        "visible to found, s, median": _or_nan(times.within(0.5)),
+        "visible to found, s, 80 %": _or_nan(times.within(0.8)),
+        "appearances never found, share": times.missed / times.appearances if times.appearances else math.nan,
         "lag, frames": _lag(series),
         "box jitter, px, median": float(np.median(trembling)) if trembling.size else math.nan,
         "box jitter, px, 95 %": float(np.percentile(trembling, 95)) if trembling.size else math.nan,
@@ -105,6 +118,10 @@ def figures(scans: Sequence[Scan], column: str) -> dict[str, float | None]:
         "false structures a frame": _mean(scans, lambda scan: false_structures(scan.truths, scan.shown[column])),
     }
     return {name: None if math.isnan(value) else round(value, 4) for name, value in values.items()}
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _mean(scans: Sequence[Scan], value: Callable[[Scan], float]) -> float:

@@ -1,8 +1,9 @@
-"""How steady a sequence of results is, against a truth that is known for every frame."""
+"""How steady a sequence of results is, and how soon it shows what there is, against a truth of every frame."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,10 +15,24 @@ import numpy.typing as npt
 from fetalseg.instances import Instances
 from fetalseg.postprocess.nms import iou_between
 
-__all__ = ["Found", "Truth", "dice_of", "false_structures", "flicker", "jitter", "lag", "match", "switches"]
+__all__ = [
+    "Found",
+    "Series",
+    "TimesToFound",
+    "Truth",
+    "dice_of",
+    "false_structures",
+    "flicker",
+    "jitter",
+    "lag",
+    "match",
+    "switches",
+    "times_to_found",
+]
 
 _MIN_IOU = 0.3  # of boxes; thin structures overlap little when a box is a few pixels off
 _SAME_S = 1.0  # a structure that was away for longer may have a new identity
+_DOUBTFUL_S = 0.2  # a structure that can't be seen for no longer than this has not come anew
 _SURROUNDINGS = 8  # frames on each side that tell the steady part of error and movement
 _SLIP = 8.0  # px; a box as far off its neighbours in time is another thing, and says nothing about lag
 
@@ -57,6 +72,32 @@ class Found:
     dice: float
 
 
+@dataclass(frozen=True)
+class TimesToFound:
+    """How long structures had been in the picture when they were first shown, over their appearances.
+
+    Attributes:
+        found_s: one time for each appearance that was found while it lasted, s, shortest first.
+        missed: appearances that ended before they were found.
+    """
+
+    found_s: tuple[float, ...]
+    missed: int
+
+    @property
+    def appearances(self) -> int:
+        """All of them."""
+        return len(self.found_s) + self.missed
+
+    def within(self, share: float) -> float | None:
+        """The time in which a share (above 0, at most 1) of all appearances is found, s; None if fewer ever are."""
+        rank = math.ceil(share * self.appearances - 1e-9)
+        return self.found_s[rank - 1] if 0 < rank <= len(self.found_s) else None
+
+    def __add__(self, other: TimesToFound) -> TimesToFound:
+        return TimesToFound(tuple(sorted(self.found_s + other.found_s)), self.missed + other.missed)
+
+
 def match(truths: Sequence[Truth], shown: Sequence[Instances]) -> Series:
     """By the truth's id and frame: pairs of one structure whose boxes overlap by 0.3, the best overlaps first."""
     series: Series = defaultdict(dict)
@@ -87,6 +128,30 @@ def dice_of(one: Instances, row: int, other: Instances, column: int) -> float:
     masks = [instances[[i]].masks[0] for instances, i in ((one, row), (other, column))]
     total = int(masks[0].sum()) + int(masks[1].sum())
     return 2 * int((masks[0] & masks[1]).sum()) / total if total else 0.0
+
+
+def times_to_found(truths: Sequence[Truth], shown: Sequence[Instances], fps: float) -> TimesToFound:
+    """The time from a structure's coming into the picture until what is shown matches it, by the rule of `match`.
+
+    A structure appears with the first frame in which it is there and not to be ignored, and the appearance lasts until
+    that is over for more than 0.2 s.
+    """
+    seen = defaultdict(list)
+    for frame, truth in enumerate(truths):
+        for identity, ignored in zip(truth.ids, truth.ignored.tolist(), strict=True):
+            if not ignored:
+                seen[identity].append(frame)
+    series = match(truths, shown)
+    times: list[float] = []
+    missed = 0
+    for identity, frames in seen.items():
+        ends = [i for i, (a, b) in enumerate(itertools.pairwise(frames)) if b - a - 1 > _DOUBTFUL_S * fps]
+        for begin, end in itertools.pairwise([-1, *ends, len(frames) - 1]):
+            first, last = frames[begin + 1], frames[end]
+            found = [frame for frame in series.get(identity, {}) if first <= frame <= last]
+            times += [(min(found) - first) / fps] if found else []
+            missed += not found
+    return TimesToFound(tuple(sorted(times)), missed)
 
 
 def switches(series: Series, fps: float) -> int:
