@@ -1,0 +1,144 @@
+"""What goes wrong, and how much average precision each kind of error costs.
+
+In the manner of TIDE (Bolya, Foley, Hays and Hoffman, "TIDE: a general toolbox for identifying object detection
+errors", ECCV 2020). Matching is at IoU 0.5, best score first. A detection without a match is the first of these that
+fits, by its IoU with what is annotated in its frame:
+
+- localisation: 0.1 to below 0.5, at best, with its own structure;
+- class: 0.5 or more with another structure;
+- duplicate: 0.5 or more with its own, which a better detection has matched;
+- background: 0.1 or less with everything;
+- both: what is left, 0.1 to below 0.5 with another structure.
+
+An annotation that nothing matches, and that no error of localisation or class points at, is missed.
+
+The cost is the AP50 to be gained if an oracle mends the errors of one kind and leaves the rest. Of the errors of
+localisation and class that point at an unmatched annotation the one of the highest score becomes right, under the
+annotation's structure, and the others go; duplicates, background and both go; missed annotations need not be found.
+Costs don't add up to what AP50 lacks to 1: mending one kind leaves the others in the way.
+
+Partial labels: where a structure isn't annotated nothing is known of it, so another one's detection upon it is
+background.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
+
+import numpy as np
+
+from fetalseg.data.records import CocoSet
+from fetalseg.evaluation.error_assignment import ErrorKind, FrameErrors, JudgedDetection, Kind, assign_errors
+from fetalseg.evaluation.matches import Matches
+from fetalseg.evaluation.precision import precision_recall
+from fetalseg.evaluation.scored_frames import ScoredFrame
+
+__all__ = ["ERROR_KINDS", "ErrorAnalysis", "StructureErrors", "as_json", "find_errors"]
+
+ERROR_KINDS: tuple[ErrorKind, ...] = get_args(ErrorKind)
+
+
+@dataclass(frozen=True)
+class StructureErrors:
+    """The errors of one structure.
+
+    Attributes:
+        positives: annotations to be found.
+        ap50: as it is; None without any.
+        counts: detections that say this structure, by the error they are; of "missed", annotations of it.
+        costs: AP50 to be gained, by the kind of error that is mended; None without anything to be found.
+    """
+
+    positives: int
+    ap50: float | None
+    counts: dict[ErrorKind, int]
+    costs: dict[ErrorKind, float | None]
+
+
+@dataclass(frozen=True)
+class ErrorAnalysis:
+    """The errors of a set.
+
+    Attributes:
+        ap50: mean over the structures with ground truth; None without any.
+        counts: of all structures.
+        costs: mean over the structures with ground truth.
+        structures: by name.
+    """
+
+    ap50: float | None
+    counts: dict[ErrorKind, int]
+    costs: dict[ErrorKind, float | None]
+    structures: dict[str, StructureErrors]
+
+
+def find_errors(frames: Sequence[ScoredFrame], truth: CocoSet, kind: Kind) -> ErrorAnalysis:
+    """Counts the errors of each kind, and what each costs.
+
+    Args:
+        frames: of the set.
+        truth: the set.
+        kind: by box or by mask.
+
+    Raises:
+        ValueError, DataError: as of `assign_errors`.
+    """
+    # In the order of the ids, as of `match_all`: so that equal scores are ranked alike.
+    judged = [assign_errors(frame, kind) for frame in sorted(frames, key=lambda frame: frame.image.id)]
+    structures = {truth.structures[label]: _of_structure(judged, label) for label in sorted(truth.category_ids)}
+    rows = structures.values()
+    return ErrorAnalysis(
+        ap50=_mean(row.ap50 for row in rows),
+        counts={error: sum(row.counts[error] for row in rows) for error in ERROR_KINDS},
+        costs={error: _mean(row.costs[error] for row in rows) for error in ERROR_KINDS},
+        structures=structures,
+    )
+
+
+def as_json(analysis: ErrorAnalysis) -> dict[str, Any]:
+    """What can't be computed is None."""
+    return asdict(analysis)
+
+
+def _of_structure(judged: Sequence[FrameErrors], label: int) -> StructureErrors:
+    involved = [one for frame in judged for one in frame.detections if label in (one.label, one.mended_label)]
+    positives = sum(frame.positives.count(label) for frame in judged)
+    counts = {error: sum(one.label == label and one.error == error for one in involved) for error in ERROR_KINDS}
+    counts["missed"] = sum(frame.missed.count(label) for frame in judged)
+    ap50 = _average_precision([(one.score, one.error is None) for one in involved if one.label == label], positives)
+    costs: dict[ErrorKind, float | None] = {}
+    for error in ERROR_KINDS:
+        rows = [row for one in involved if (row := _after(one, label, error)) is not None]
+        left = positives - (counts["missed"] if error == "missed" else 0)
+        # All of them missed: as of one that is found last, below all that is false.
+        mended = float(not rows) if positives and not left else _average_precision(rows, left)
+        # With fewer annotations the 101 recall points fall elsewhere, which may take away a hundredth.
+        costs[error] = None if ap50 is None or mended is None else max(0.0, mended - ap50)
+    return StructureErrors(positives, ap50, counts, costs)
+
+
+def _average_precision(rows: Sequence[tuple[float, bool]], positives: int) -> float | None:
+    """AP50 of scores that are right or wrong; None where there is nothing to be found."""
+    width = len(rows)
+    matches = Matches(
+        scores=np.array([score for score, _ in rows], np.float64),
+        frames=np.zeros(width, np.int64),
+        matched=np.array([right for _, right in rows], np.bool_).reshape(1, 1, width),
+        ignored=np.zeros((1, 1, width), np.bool_),
+        positives=np.array([[positives]], np.int64),
+    )
+    return precision_recall(matches, thresholds=(0,)).ap_at(0)
+
+
+def _after(one: JudgedDetection, label: int, mended: ErrorKind) -> tuple[float, bool] | None:
+    """Score of a detection of a structure, and whether it is right; None if it is none of this structure's."""
+    if one.error is not None and one.error == mended:
+        return (one.score, True) if one.mended_label == label else None
+    return (one.score, one.error is None) if one.label == label else None
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
