@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from fetalseg.data.records import Annotation, CocoSet
 from fetalseg.errors import MissingExtraError
+from fetalseg.evaluation.boundary import boundary_record
 from fetalseg.evaluation.coco import Record, box_record, truth_mask
 from fetalseg.evaluation.scored_frames import MAX_DETECTIONS, ScoredFrame
 
@@ -27,9 +28,9 @@ try:
 except ModuleNotFoundError:
     raise MissingExtraError("pycocotools", "eval") from None
 
-__all__ = ["AREAS", "IOU_THRESHOLDS", "Kind", "Matches", "match_all"]
+__all__ = ["AREAS", "IOU_THRESHOLDS", "Kind", "Matches", "is_scored", "match_all"]
 
-Kind = Literal["bbox", "segm"]
+Kind = Literal["bbox", "segm", "boundary"]
 
 AREAS = ("all", "small", "medium", "large")
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)  # as pycocotools computes them, to the last bit
@@ -81,7 +82,7 @@ def match_all(frames: Sequence[ScoredFrame], truth: CocoSet, kind: Kind) -> dict
     Args:
         frames: F frames.
         truth: the set that they are from.
-        kind: by box or by mask.
+        kind: by IoU of boxes, of masks, or the lower one of masks and of their boundaries.
 
     Returns:
         By label, of all structures that the set's file has as categories.
@@ -95,7 +96,7 @@ def match_all(frames: Sequence[ScoredFrame], truth: CocoSet, kind: Kind) -> dict
     # To pycocotools an image's id is its place in `order`, a category's id the label.
     truths, results = [], []
     for place, position in enumerate(order):
-        scored = [label for label in labels if _is_scored(frames[position], label, kind)]
+        scored = [label for label in labels if is_scored(frames[position], label, kind)]
         truths += [{"image_id": place, **record} for record in _truths(frames[position], scored, kind)]
         results += [{"image_id": place, **record} for record in _results(frames[position], scored, kind)]
     evaluation = _evaluation(truths, results, kind)
@@ -112,7 +113,8 @@ def match_all(frames: Sequence[ScoredFrame], truth: CocoSet, kind: Kind) -> dict
     return {label: _collect(cells[k], np.array(order, np.int64)) for k, label in enumerate(labels)}
 
 
-def _is_scored(frame: ScoredFrame, label: int, kind: Kind) -> bool:
+def is_scored(frame: ScoredFrame, label: int, kind: Kind) -> bool:
+    """Whether a structure is scored in a frame: it is listed, and to be scored by mask has no annotation without."""
     return label in frame.image.known and (kind == "bbox" or frame.is_scored_by_mask(label))
 
 
@@ -149,8 +151,33 @@ def _results(frame: ScoredFrame, labels: Sequence[int], kind: Kind) -> Iterator[
 
 
 def _evaluation(truths: Sequence[Record], results: Sequence[Record], kind: Kind) -> Any:
+    measure = _BoundaryEvaluation if kind == "boundary" else COCOeval
     with contextlib.redirect_stdout(io.StringIO()):
-        return COCOeval(_index(truths), _index(results), kind)
+        return measure(_index(truths), _index(results), "bbox" if kind == "bbox" else "segm")
+
+
+class _BoundaryEvaluation(COCOeval):  # type: ignore[misc]  # pycocotools has no types
+    """Matches masks by the lower one of mask IoU and boundary IoU."""
+
+    def computeIoU(self, imgId: int, catId: int) -> Any:  # noqa: N802, N803
+        """The IoU of each detection with each annotation of a structure in a frame, best score first, [D, G].
+
+        Below the lowest threshold it is the mask IoU: the lower one of both is below it as well, and matches nothing.
+        """
+        iou = super().computeIoU(imgId, catId)
+        if not len(iou):
+            return iou
+        close = iou >= IOU_THRESHOLDS[0]
+        found, wanted = np.flatnonzero(close.any(axis=1)), np.flatnonzero(close.any(axis=0))
+        if len(found):
+            detections = sorted(self._dts[imgId, catId], key=lambda d: -d["score"])
+            bands = [boundary_record(detections[i]["segmentation"]) for i in found]
+            truths = [self._gts[imgId, catId][i] for i in wanted]
+            their_bands = [boundary_record(truth["segmentation"]) for truth in truths]
+            both = np.ix_(found, wanted)
+            between = coco_mask.iou(bands, their_bands, [truth["iscrowd"] for truth in truths])
+            iou[both] = np.minimum(iou[both], between)
+        return iou
 
 
 def _index(records: Sequence[Record]) -> Any:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fetalseg.evaluation.frame_weights import FrameWeights, frame_weights
 from fetalseg.evaluation.matches import IOU_THRESHOLDS, Matches
 from fetalseg.evaluation.scored_frames import MAX_DETECTIONS
 
@@ -26,8 +27,6 @@ __all__ = [
 ]
 
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)
-
-Weights = npt.NDArray[np.int64] | npt.NDArray[np.bool_]
 
 _ALL = range(len(IOU_THRESHOLDS))
 _AT_50, _AT_75 = 0, 5  # among the thresholds
@@ -85,7 +84,7 @@ class PrecisionCurve:
 def precision_recall(
     matches: Matches,
     area: int = 0,
-    weights: Weights | None = None,
+    weights: FrameWeights | None = None,
     *,
     max_detections: int = MAX_DETECTIONS,
     thresholds: Sequence[int] = _ALL,
@@ -101,10 +100,13 @@ def precision_recall(
         weights: how often each frame counts, [F] of whole numbers; of truth values, which frames count. None: each
             once.
         max_detections: the best so many of a frame count.
-        thresholds: places in `IOU_THRESHOLDS`, in ascending order; fewer are faster.
+        thresholds: places in `IOU_THRESHOLDS`; fewer are faster.
+
+    Raises:
+        ValueError: weights of another number of frames, or weights that are no whole numbers or negative.
     """
     times = _detection_times(matches, weights, max_detections)
-    positives = _positives(matches, area, weights)
+    positives = int(matches.positives[area] @ frame_weights(weights, matches.positives.shape[1]))
     # What doesn't count has to go, or its score would stand where a recall of 0 is reached.
     kept = np.flatnonzero(times)
     order = kept[np.argsort(-matches.scores[kept], kind="stable")]
@@ -130,14 +132,14 @@ def precision_recall(
     return curve
 
 
-def average_precision(matches: Matches, area: int = 0, weights: Weights | None = None) -> AveragePrecision:
+def average_precision(matches: Matches, area: int = 0, weights: FrameWeights | None = None) -> AveragePrecision:
     """AP, AP50 and AP75 of one structure."""
     curve = precision_recall(matches, area, weights)
     return AveragePrecision(curve.ap, curve.ap_at(_AT_50), curve.ap_at(_AT_75), curve.positives)
 
 
 def average_recall(
-    matches: Matches, area: int = 0, weights: Weights | None = None, *, max_detections: int = MAX_DETECTIONS
+    matches: Matches, area: int = 0, weights: FrameWeights | None = None, *, max_detections: int = MAX_DETECTIONS
 ) -> float | None:
     """Share of annotations that the best `max_detections` of each frame find, mean over the IoU thresholds."""
     return precision_recall(matches, area, weights, max_detections=max_detections).average_recall
@@ -152,26 +154,9 @@ def mean_precision(figures: Iterable[AveragePrecision]) -> AveragePrecision:
     return AveragePrecision(ap, ap50, ap75, len(rows))
 
 
-def _detection_times(matches: Matches, weights: Weights | None, max_detections: int) -> npt.NDArray[np.int64]:
-    """How often each detection counts, [D].
-
-    Raises:
-        ValueError: weights of another number of frames, or negative ones.
-    """
-    frames = matches.positives.shape[1]
-    times = np.ones(len(matches), np.int64)
-    if weights is not None:
-        if weights.shape != (frames,) or weights.dtype.kind not in "biu" or (frames and weights.min() < 0):
-            raise ValueError(
-                f"weights must be {frames} whole numbers from 0 on, one a frame; "
-                f"got {weights.dtype} {list(weights.shape)}"
-            )
-        times = weights[matches.frames].astype(np.int64)
+def _detection_times(matches: Matches, weights: FrameWeights | None, max_detections: int) -> npt.NDArray[np.int64]:
+    """How often each detection counts, [D]."""
+    times = frame_weights(weights, matches.positives.shape[1])[matches.frames]
     if max_detections < MAX_DETECTIONS:
         times[matches.ranks >= max_detections] = 0
     return times
-
-
-def _positives(matches: Matches, area: int, weights: Weights | None) -> int:
-    positives = matches.positives[area]
-    return int(positives.sum() if weights is None else positives @ weights.astype(np.int64))

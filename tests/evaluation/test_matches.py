@@ -12,13 +12,49 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from fetalseg.data.records import Annotation, CocoSet, ImageRecord
-from fetalseg.evaluation.matches import AREAS, IOU_THRESHOLDS, match_all
+from fetalseg.errors import DataError
+from fetalseg.evaluation.matches import AREAS, IOU_THRESHOLDS, Kind, Matches, match_all
 from fetalseg.evaluation.precision import average_precision, average_recall, precision_recall
 from fetalseg.evaluation.scored_frames import Detections, ScoredFrame
 
 SIDE = 220
 STRUCTURES = ("cord", "cyst", "yolk sac")
 CATEGORIES = (4, 9, 12)
+
+
+Box = tuple[float, float, float, float]  # x1, y1, x2, y2
+
+
+def filled(box: Box) -> Any:
+    """A mask that fills its box."""
+    x1, y1, x2, y2 = map(int, box)
+    mask = np.zeros((SIDE, SIDE), np.uint8, order="F")
+    mask[y1:y2, x1:x2] = 1
+    return coco_mask.encode(mask)
+
+
+def annotation(box: Box, label: int = 0, *, mask: bool = True, crowd: bool = False) -> Annotation:
+    x1, y1, x2, y2 = box
+    return Annotation(7, label, (x1, y1, x2 - x1, y2 - y1), filled(box) if mask else None, crowd)
+
+
+def frame(
+    number: int,
+    annotations: list[Annotation],
+    found: list[tuple[float, Box]],
+    known: tuple[int, ...] = (0, 1, 2),
+    *,
+    masks: bool = True,
+) -> ScoredFrame:
+    """A frame in which structure 0 is found."""
+    image = ImageRecord(number, Path(f"{number}.png"), SIDE, SIDE, frozenset(known), tuple(annotations))
+    detections = Detections(
+        labels=np.zeros(len(found), np.int64),
+        scores=np.array([score for score, _ in found], np.float64),
+        boxes=np.array([box for _, box in found], np.float64).reshape(-1, 4),
+        masks=tuple(filled(box) for _, box in found) if masks else None,
+    )
+    return ScoredFrame(image, detections)
 
 
 def random_frame(number: int, generator: np.random.Generator) -> ScoredFrame:
@@ -130,3 +166,111 @@ def test_the_order_of_the_frames_changes_nothing(kind: Literal["bbox", "segm"]) 
         assert np.array_equal(precision_recall(in_order[label]).precision, precision_recall(reverse[label]).precision)
         assert np.array_equal(in_order[label].positives, reverse[label].positives[:, ::-1])
         assert np.array_equal(in_order[label].frames, len(frames) - 1 - reverse[label].frames)
+
+
+def match(*frames: ScoredFrame, kind: Kind = "bbox") -> Matches:
+    return match_all(list(frames), set_of(list(frames)), kind)[0]
+
+
+WHOLE: Box = (0, 0, 20, 20)
+PART: Box = (0, 0, 20, 12)  # IoU 240 / 400 = 0.6
+ASIDE: Box = (100, 100, 120, 120)
+
+
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_an_overlap_of_0_6_matches_at_three_of_ten_thresholds(kind: Kind) -> None:
+    found = match(frame(1, [annotation(WHOLE)], [(0.9, PART)]), kind=kind)
+    assert found.matched[0, :, 0].tolist() == [True] * 3 + [False] * 7
+    assert not found.ignored[0].any()
+    assert found.positives[0].tolist() == [1]
+
+
+def test_every_frame_of_the_sequence_has_its_place() -> None:
+    frames = (
+        frame(1, [], []),
+        frame(2, [annotation(WHOLE), annotation(ASIDE)], [(0.9, PART), (0.5, ASIDE)]),
+        frame(3, [], [(0.7, WHOLE)]),
+    )
+    found = match(*frames)
+    assert found.scores.tolist() == [0.9, 0.5, 0.7]
+    assert found.frames.tolist() == [1, 1, 2]
+    assert found.ranks.tolist() == [0, 1, 0]
+    assert found.positives[0].tolist() == [0, 2, 0]
+    assert found.matched[0, 0].tolist() == [True, True, False]
+
+
+def test_what_is_found_in_a_crowd_is_ignored() -> None:
+    truths = [annotation(WHOLE), annotation((50, 50, 150, 150), crowd=True)]
+    found = match(frame(1, truths, [(0.95, (60, 60, 80, 80)), (0.9, WHOLE)]))
+    assert found.ignored[0, 0].tolist() == [True, False]
+    assert found.positives[0].tolist() == [1]
+
+
+def test_a_size_is_that_of_the_mask_also_where_boxes_are_matched() -> None:
+    # The box of 40 x 40 is of medium size, its mask of 400 px is small.
+    thin = Annotation(7, 0, (0, 0, 40, 40), filled(WHOLE), False)
+    found = match(frame(1, [thin], [(0.9, (0, 0, 40, 40))]))
+    assert found.positives[:, 0].tolist() == [1, 1, 0, 0]
+    assert found.ignored[:, 0, 0].tolist() == [False, False, True, True]
+    alone = match(frame(1, [annotation((0, 0, 40, 40), mask=False)], []))
+    assert alone.positives[:, 0].tolist() == [1, 0, 1, 0]
+
+
+def test_frames_that_do_not_list_a_structure_are_left_out() -> None:
+    found = match(frame(1, [annotation(WHOLE)], [(0.5, WHOLE)]), frame(2, [], [(0.9, WHOLE)], known=(1,)))
+    assert found.frames.tolist() == [0]
+
+
+def test_frames_with_a_box_alone_are_left_out_by_mask() -> None:
+    frames = (
+        frame(1, [annotation(WHOLE), annotation(ASIDE, mask=False)], [(0.5, WHOLE)]),
+        frame(2, [annotation(WHOLE), annotation(ASIDE, 1, mask=False)], [(0.9, WHOLE)]),
+        frame(3, [], [(0.8, WHOLE)]),
+    )
+    found = match(*frames, kind="segm")
+    assert found.frames.tolist() == [1, 2]
+    assert found.positives[0].tolist() == [0, 1, 0]
+    assert match(*frames).positives[0].tolist() == [2, 1, 0]
+
+
+def test_nothing_found_and_nothing_there_have_the_right_shapes() -> None:
+    found = match(frame(1, [], []), frame(2, [], []))
+    assert (len(found), found.matched.shape, found.positives.shape) == (0, (4, 10, 0), (4, 2))
+    assert found.ranks.shape == (0,)
+
+
+def test_boxes_alone_cannot_be_scored_by_mask() -> None:
+    with pytest.raises(ValueError, match="image 5: the detections have no masks to score"):
+        match(frame(5, [annotation(WHOLE)], [(0.9, WHOLE)], masks=False), kind="segm")
+
+
+def test_an_annotation_whose_mask_is_empty_is_named() -> None:
+    empty = Annotation(77, 0, (0, 0, 20, 20), {"size": [SIDE, SIDE], "counts": [SIDE * SIDE]}, False)
+    with pytest.raises(DataError, match="annotation 77: the segmentation covers no pixel"):
+        match(frame(1, [empty], []))
+
+
+def test_pycocotools_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    match(frame(1, [annotation(WHOLE)], [(0.9, WHOLE)]))
+    assert capsys.readouterr().out == ""
+
+
+def test_by_boundary_the_lower_overlap_decides() -> None:
+    # 140 x 140 against the same moved by 4: mask IoU 136/144 = 0.944. The frame's diagonal is 311 px, so that bands are
+    # 6 px wide and hold 140^2 - 128^2 = 3216 px. Both squares hold 136 * 140 = 19040 px, and at least one of their
+    # insides 2 * 128^2 - 124 * 128 = 16896 of them, so that 2144 px are in both bands: 2144 / (2 * 3216 - 2144) = 0.5.
+    moved: Box = (14, 10, 154, 150)
+    one = frame(1, [annotation((10, 10, 150, 150))], [(0.9, moved)])
+    assert match(one, kind="segm").matched[0, :, 0].sum() == 9
+    assert match(one, kind="boundary").matched[0, :, 0].tolist() == [True] + [False] * 9
+
+
+def test_by_boundary_small_masks_are_scored_as_by_mask() -> None:
+    # Bands of 6 px fill masks of less than 13 px.
+    one = frame(1, [annotation((10, 10, 22, 22))], [(0.9, (10, 10, 22, 19))])
+    assert np.array_equal(match(one, kind="boundary").matched, match(one, kind="segm").matched)
+
+
+def test_by_boundary_crowds_are_ignored_as_by_mask() -> None:
+    one = frame(1, [annotation((10, 10, 150, 150), crowd=True)], [(0.9, (10, 10, 150, 150))])
+    assert match(one, kind="boundary").ignored[0, 0].tolist() == [True]
