@@ -26,8 +26,8 @@ from fetalseg.data.frames import load_frames
 from fetalseg.data.records import CocoSet
 from fetalseg.data.splits import Split, split_set
 from fetalseg.errors import FetalsegError
-from fetalseg.evaluation.coco import MAX_DETECTIONS
 from fetalseg.evaluation.evaluator import Evaluation, Evaluator
+from fetalseg.evaluation.scored_frames import MAX_DETECTIONS
 from fetalseg.instances import Instances
 from fetalseg.model.variants import Variant, variant
 from fetalseg.segmenter import Segmenter

@@ -46,9 +46,9 @@ def run(args: argparse.Namespace) -> int:
     # Imported here, so that `fetalseg eval --help` works without the extra `eval`.
     from fetalseg.data.coco import read_coco
     from fetalseg.data.records import ImageRecord
-    from fetalseg.evaluation.coco import MAX_DETECTIONS
     from fetalseg.evaluation.evaluator import evaluate_model
     from fetalseg.evaluation.report import describe_run, make_folder, table, write_report
+    from fetalseg.evaluation.scored_frames import MAX_DETECTIONS
     from fetalseg.segmenter import Segmenter
 
     if args.limit is not None and args.limit < 1:

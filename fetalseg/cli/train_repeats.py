@@ -196,9 +196,9 @@ class _Repeats:
 
     def _evaluate(self, checkpoint: Path, truth: CocoSet, out: Path) -> None:
         """The official evaluation of averaged weights on whole frames, with the shipped post-processing."""
-        from fetalseg.evaluation.coco import MAX_DETECTIONS
         from fetalseg.evaluation.evaluator import evaluate_model
         from fetalseg.evaluation.report import describe_run, table, write_report
+        from fetalseg.evaluation.scored_frames import MAX_DETECTIONS
 
         with Segmenter.load(checkpoint, "torch", threads=self.args.threads) as segmenter:
             options = replace(

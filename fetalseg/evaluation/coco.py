@@ -1,12 +1,9 @@
-"""Average precision of boxes and masks by pycocotools: 101 recall points, 100 detections a frame, all areas."""
+"""Masks and boxes in COCO's form, by pycocotools, which defines how polygons are filled and IoU is counted."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,111 +14,43 @@ from fetalseg.errors import DataError, MissingExtraError
 
 try:
     import pycocotools.mask as coco_mask
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
 except ModuleNotFoundError:
     raise MissingExtraError("pycocotools", "eval") from None
 
-__all__ = [
-    "MAX_DETECTIONS",
-    "AveragePrecision",
-    "Record",
-    "average_precision",
-    "box_record",
-    "mask_iou",
-    "mean_precision",
-    "truth_mask",
-]
+__all__ = ["Record", "box_record", "mask_iou", "mask_record", "truth_mask"]
 
-MAX_DETECTIONS = 100  # of a frame
-
-Record = dict[str, Any]  # one annotation or result in COCO's form
-_ALL_AREAS = [0, 1e10]  # px
+Record = dict[str, Any]  # one annotation or result, or one mask, in COCO's form
 
 
-@dataclass(frozen=True)
-class AveragePrecision:
-    """Figures 0..1; None where there is nothing to find.
-
-    Attributes:
-        ap: mean over the IoU thresholds 0.5, 0.55, ... 0.95.
-        ap50: at IoU 0.5.
-        ap75: at IoU 0.75.
-        n: how many annotations stand behind it; of a mean, how many structures.
-    """
-
-    ap: float | None
-    ap50: float | None
-    ap75: float | None
-    n: int
-
-
-def average_precision(
-    truths: Sequence[Record], results: Sequence[Record], kind: Literal["bbox", "segm"]
-) -> dict[int, AveragePrecision]:
-    """Scores results against ground truth, category by category.
+def mask_record(written: Mapping[str, Any] | list[list[float]], height: int, width: int) -> Record:
+    """A segmentation of a whole image as compressed RLE; polygons are filled by the rules of pycocotools.
 
     Args:
-        truths: COCO annotations with `image_id`, `category_id`, `iscrowd` and `bbox` or `segmentation` (RLE).
-        results: COCO results, with `score`.
-        kind: "bbox" or "segm".
+        written: polygons of three points at least each, or run lengths with `counts`.
+        height: px.
+        width: px.
 
-    Returns:
-        By category id, for the categories that have ground truth besides crowds.
+    Raises:
+        ValueError: the run lengths are malformed or don't add up.
     """
-    support: dict[int, int] = {}
-    for truth in truths:
-        if not truth["iscrowd"]:
-            support[truth["category_id"]] = support.get(truth["category_id"], 0) + 1
-    if not support:
-        return {}
-    image_ids = sorted({record["image_id"] for record in (*truths, *results)})
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-        evaluation = COCOeval(_index(truths, kind), _index(results, kind), kind)
-        evaluation.params.imgIds = image_ids
-        evaluation.params.catIds = sorted(support)
-        evaluation.params.areaRng = [_ALL_AREAS]
-        evaluation.params.areaRngLbl = ["all"]
-        evaluation.params.maxDets = [MAX_DETECTIONS]
-        evaluation.evaluate()
-        evaluation.accumulate()
-    # [threshold, recall point, category]
-    precision: npt.NDArray[np.float64] = evaluation.eval["precision"][:, :, :, 0, 0]
-    at75 = int(np.flatnonzero(np.isclose(evaluation.params.iouThrs, 0.75))[0])
-    return {
-        category: AveragePrecision(
-            ap=float(precision[:, :, k].mean()),
-            ap50=float(precision[0, :, k].mean()),
-            ap75=float(precision[at75, :, k].mean()),
-            n=support[category],
-        )
-        for k, category in enumerate(sorted(support))
-    }
-
-
-def mean_precision(figures: Iterable[AveragePrecision]) -> AveragePrecision:
-    """The mean over the structures that have figures."""
-    rows = [(f.ap, f.ap50, f.ap75) for f in figures if f.ap is not None]
-    if not rows:
-        return AveragePrecision(None, None, None, 0)
-    ap, ap50, ap75 = np.asarray(rows, np.float64).mean(axis=0).tolist()
-    return AveragePrecision(ap, ap50, ap75, len(rows))
+    if isinstance(written, list):
+        filled: Record = coco_mask.merge(coco_mask.frPyObjects(written, height, width))
+        return filled
+    # pycocotools trusts the runs: where they don't add up it reads foreign memory or never returns.
+    runs = decode_runs(written["counts"], (height, width))
+    packed: Record = coco_mask.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width)
+    return packed
 
 
 def truth_mask(annotation: Annotation, height: int, width: int) -> Record:
-    """The segmentation of an annotation as compressed RLE; polygons are filled by the rules of pycocotools.
+    """The segmentation of an annotation as compressed RLE; it must have one.
 
     Raises:
         DataError: it covers no pixel.
+        ValueError: as of `mask_record`.
     """
-    written = annotation.segmentation
-    assert written is not None
-    if isinstance(written, list):
-        rle: Record = coco_mask.merge(coco_mask.frPyObjects(written, height, width))
-    else:
-        # pycocotools trusts the runs: where they don't add up it reads foreign memory or never returns.
-        runs = decode_runs(written["counts"], (height, width))
-        rle = coco_mask.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width)
+    assert annotation.segmentation is not None
+    rle = mask_record(annotation.segmentation, height, width)
     if coco_mask.area(rle) == 0:
         raise DataError(f"annotation {annotation.id}: the segmentation covers no pixel")
     return rle
@@ -137,25 +66,3 @@ def mask_iou(found: Mapping[str, object], truths: Sequence[Record]) -> npt.NDArr
     """IoU of one RLE mask with each of several, [M]."""
     iou: npt.NDArray[np.float64] = coco_mask.iou([found], list(truths), [0] * len(truths))[0]
     return iou
-
-
-def _index(records: Sequence[Record], kind: Literal["bbox", "segm"]) -> Any:
-    """A COCO object. Ids start at 1: pycocotools takes a match with id 0 for none."""
-    indexed = COCO()
-    annotations = [
-        {"iscrowd": 0, **record, "id": number, "area": _area(record, kind)} for number, record in enumerate(records, 1)
-    ]
-    indexed.dataset = {
-        # Sizes are looked up for every mask, but used for polygons only.
-        "images": [{"id": number, "height": 0, "width": 0} for number in {record["image_id"] for record in records}],
-        "categories": [{"id": number} for number in {record["category_id"] for record in records}],
-        "annotations": annotations,
-    }
-    indexed.createIndex()
-    return indexed
-
-
-def _area(record: Record, kind: Literal["bbox", "segm"]) -> float:
-    if kind == "segm":
-        return float(coco_mask.area(record["segmentation"]))
-    return float(record["bbox"][2] * record["bbox"][3])

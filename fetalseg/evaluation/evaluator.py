@@ -1,7 +1,7 @@
-"""A model's results on annotated frames, scored under this project's rules.
+"""What a system found in annotated frames, scored under this project's rules.
 
-- Structures of model and set are matched by name. One that the set doesn't have, or has no ground truth of, has no
-  figure and is left out of the mean; one that the model doesn't know is left out altogether, and named.
+- Structures of system and set are matched by name. One that the set doesn't have, or has no ground truth of, has no
+  figure and is left out of the mean; one that the system doesn't know is left out altogether, and named.
 - Partial labels: detections of a structure are dropped in frames where it isn't listed as annotated, after the cut
   at 100 detections a frame.
 - Boxes without masks: a structure is scored by mask in a frame only if every annotation of it there has a mask.
@@ -13,29 +13,23 @@ that it overlaps most (0 where nothing was found).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from fetalseg.data.records import Annotation, CocoSet, ImageRecord
+from fetalseg.data.records import CocoSet, ImageRecord
 from fetalseg.errors import DataError
-from fetalseg.evaluation.coco import (
-    MAX_DETECTIONS,
-    AveragePrecision,
-    Record,
-    average_precision,
-    mask_iou,
-    mean_precision,
-    truth_mask,
-)
+from fetalseg.evaluation.best_detection import MIN_BEST_SCORE, counted, has_centre_inside
+from fetalseg.evaluation.coco import Record, box_record, mask_iou, truth_mask
+from fetalseg.evaluation.matches import Matches, is_scored, match_all
+from fetalseg.evaluation.precision import AveragePrecision, average_precision, mean_precision
+from fetalseg.evaluation.scored_frames import ScoredFrame, detections_of
 from fetalseg.instances import Instances
 from fetalseg.postprocess.options import PostprocessOptions
 from fetalseg.segmenter import Segmenter
 
-__all__ = ["MIN_BEST_SCORE", "Evaluation", "Evaluator", "StructureResult", "evaluate_model"]
-
-MIN_BEST_SCORE = 0.3  # of the detection that stands for a structure in a frame
+__all__ = ["Evaluation", "Evaluator", "StructureResult", "evaluate_frames", "evaluate_model"]
 
 _NOTHING = AveragePrecision(None, None, None, 0)
 
@@ -48,7 +42,7 @@ class StructureResult:
         support: annotations, crowds apart.
         frames: frames with such an annotation.
         box: by box.
-        mask: by mask; None in a set without masks.
+        mask: by mask; None in a set without masks, or if nothing is found but boxes.
         centre_hit: share of `frames`; None without any.
         dice: mean over those of `frames` that are scored by mask; None without any.
     """
@@ -61,18 +55,21 @@ class StructureResult:
     dice: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """Figures of a set.
 
     Attributes:
         box: mean over the structures with ground truth.
-        mask: the same by mask; None in a set without masks.
-        structures: by name, all that the model finds, in its order.
-        unknown: names that have ground truth in the set, and that the model doesn't find; not in any figure.
+        mask: the same by mask; None in a set without masks, or if nothing is found but boxes.
+        structures: by name, all that the system finds, in its order.
+        unknown: names that have ground truth in the set, and that the system doesn't find; not in any figure.
         frames: how many were scored.
         box_results: the scored detections in COCO's form, with the category ids of the file.
         mask_results: those scored by mask. They carry no bbox: pycocotools would take areas from it.
+        scored: the frames with all that was found, in the order in which they came.
+        box_matches: by label of the set, of the structures that the system finds and the set annotates.
+        mask_matches: the same by mask; None in a set without masks, or if nothing is found but boxes.
     """
 
     box: AveragePrecision
@@ -82,6 +79,9 @@ class Evaluation:
     frames: int
     box_results: list[Record]
     mask_results: list[Record]
+    scored: tuple[ScoredFrame, ...]
+    box_matches: dict[int, Matches]
+    mask_matches: dict[int, Matches] | None
 
 
 class Evaluator:
@@ -97,31 +97,16 @@ class Evaluator:
 
     def __init__(self, truth: CocoSet, structures: tuple[str, ...] | None = None) -> None:
         self.structures = truth.structures if structures is None else structures
-        self._unknown = _unknown_structures(truth, self.structures)
-        # All below goes by the model's labels.
-        self._label_in_set = {
-            label: truth.structures.index(n) for label, n in enumerate(self.structures) if n in truth.structures
-        }
-        self._category_ids = {
-            label: truth.category_ids[there]
-            for label, there in self._label_in_set.items()
-            if there in truth.category_ids
-        }
+        _check_common(truth, self.structures)
+        self._truth = truth
         self._has_masks = truth.has_masks
-        self._frames: set[int] = set()
-        self._box_truths: list[Record] = []
-        self._box_results: list[Record] = []
-        self._mask_truths: list[Record] = []
-        self._mask_results: list[Record] = []
-        self._centre_hits: dict[int, list[bool]] = {label: [] for label in range(len(self.structures))}
-        self._dices: dict[int, list[float]] = {label: [] for label in range(len(self.structures))}
+        self._frames: dict[int, ScoredFrame] = {}
 
     def process(self, image: ImageRecord, instances: Instances) -> None:
         """Takes what was found in one frame.
 
         Raises:
             ValueError: the frame came before, or the instances are of a frame of another size or of other structures.
-            DataError: a mask of the ground truth covers no pixel.
         """
         if image.id in self._frames:
             raise ValueError(f"image {image.id} was processed before")
@@ -129,63 +114,55 @@ class Evaluator:
             raise ValueError(f"instances of a frame {instances.frame_shape}; expected {(image.height, image.width)}")
         if instances.structures != self.structures:
             raise ValueError(f"instances of {', '.join(instances.structures)}; expected {', '.join(self.structures)}")
-        self._frames.add(image.id)
-        kept = instances[np.argsort(-instances.scores, kind="stable")[:MAX_DETECTIONS]]
-        for label, there in self._label_in_set.items():
-            if there not in image.known:
-                continue
-            truths = [annotation for annotation in image.annotations if annotation.label == there]
-            found = kept[kept.labels == label]
-            self._process_boxes(image, label, truths, found)
-            if self._has_masks and all(annotation.segmentation is not None for annotation in truths):
-                self._process_masks(image, label, truths, found)
+        found = detections_of(instances, self._truth, masks=self._has_masks)
+        self._frames[image.id] = ScoredFrame(image, found)
 
     def evaluate(self) -> Evaluation:
-        """The figures of all frames processed so far."""
-        box = average_precision(self._box_truths, self._box_results, "bbox")
-        mask = average_precision(self._mask_truths, self._mask_results, "segm")
-        structures = {}
-        for label, name in enumerate(self.structures):
-            category = self._category_ids.get(label, -1)
-            box_figures = box.get(category, _NOTHING)
-            hits, dices = self._centre_hits[label], self._dices[label]
-            structures[name] = StructureResult(
-                support=box_figures.n,
-                frames=len(hits),
-                box=box_figures,
-                mask=mask.get(category, _NOTHING) if self._has_masks else None,
-                centre_hit=float(np.mean(hits)) if hits else None,
-                dice=float(np.mean(dices)) if dices else None,
-            )
-        return Evaluation(
-            box=mean_precision(box.values()),
-            mask=mean_precision(mask.values()) if self._has_masks else None,
-            structures=structures,
-            unknown=self._unknown,
-            frames=len(self._frames),
-            box_results=self._box_results,
-            mask_results=self._mask_results,
-        )
+        """The figures of all frames processed so far.
 
-    def _process_boxes(self, image: ImageRecord, label: int, truths: Sequence[Annotation], found: Instances) -> None:
-        place = {"image_id": image.id, "category_id": self._category_ids[label]}
-        self._box_truths += [{**place, "iscrowd": int(a.crowd), "bbox": list(a.bbox)} for a in truths]
-        for (x1, y1, x2, y2), score in zip(found.boxes.tolist(), found.scores.tolist(), strict=True):
-            self._box_results.append({**place, "bbox": [x1, y1, x2 - x1, y2 - y1], "score": score})
-        wanted = [annotation.bbox for annotation in truths if not annotation.crowd]
-        if wanted:
-            self._centre_hits[label].append(_centre_hits(_best(found), wanted))
+        Raises:
+            DataError: a mask of the ground truth covers no pixel.
+        """
+        return evaluate_frames(tuple(self._frames.values()), self._truth, self.structures)
 
-    def _process_masks(self, image: ImageRecord, label: int, truths: Sequence[Annotation], found: Instances) -> None:
-        place = {"image_id": image.id, "category_id": self._category_ids[label]}
-        masks = [truth_mask(annotation, image.height, image.width) for annotation in truths]
-        for annotation, mask in zip(truths, masks, strict=True):
-            self._mask_truths.append({**place, "iscrowd": int(annotation.crowd), "segmentation": mask})
-        for rle, score in zip(found.rle(), found.scores.tolist(), strict=True):
-            self._mask_results.append({**place, "segmentation": rle, "score": score})
-        wanted = [mask for annotation, mask in zip(truths, masks, strict=True) if not annotation.crowd]
-        if wanted:
-            self._dices[label].append(_dice(_best(found), wanted))
+
+def evaluate_frames(
+    frames: Sequence[ScoredFrame], truth: CocoSet, structures: tuple[str, ...] | None = None
+) -> Evaluation:
+    """Scores what any system found.
+
+    Args:
+        frames: of the set, each once.
+        truth: the set.
+        structures: what the system finds, names in its order; those of the set if None.
+
+    Raises:
+        DataError: system and set have no structure in common, or a mask of the ground truth covers no pixel.
+    """
+    structures = truth.structures if structures is None else structures
+    _check_common(truth, structures)
+    by_mask = truth.has_masks and all(frame.found.masks is not None for frame in frames)
+    # The structures that can be scored, in the system's order; a label is a place in the set's.
+    labels = {name: truth.structures.index(name) for name in structures if name in truth.structures}
+    scored = [label for label in labels.values() if label in truth.category_ids]
+    box = _chosen(match_all(frames, truth, "bbox"), scored)
+    mask = _chosen(match_all(frames, truth, "segm"), scored) if by_mask else None
+    box_figures = {label: average_precision(one) for label, one in box.items()}
+    mask_figures = None if mask is None else {label: average_precision(one) for label, one in mask.items()}
+    return Evaluation(
+        box=mean_precision(box_figures.values()),
+        mask=None if mask_figures is None else mean_precision(mask_figures.values()),
+        structures={
+            name: _structure_result(frames, labels.get(name, -1), box_figures, mask_figures) for name in structures
+        },
+        unknown=_unknown_structures(truth, structures),
+        frames=len(frames),
+        box_results=_box_results(frames, scored, truth.category_ids),
+        mask_results=_mask_results(frames, scored, truth.category_ids) if by_mask else [],
+        scored=tuple(frames),
+        box_matches=box,
+        mask_matches=mask,
+    )
 
 
 def evaluate_model(
@@ -213,8 +190,12 @@ def evaluate_model(
     return evaluator.evaluate()
 
 
-def _unknown_structures(truth: CocoSet, structures: tuple[str, ...]) -> tuple[str, ...]:
-    """Names with annotations that a model with these structures can't find.
+def _chosen(matches: Mapping[int, Matches], labels: Iterable[int]) -> dict[int, Matches]:
+    return {label: matches[label] for label in labels}
+
+
+def _check_common(truth: CocoSet, structures: tuple[str, ...]) -> None:
+    """Refuses a system that finds nothing of what the set annotates.
 
     Raises:
         DataError: the set's categories are all of this kind.
@@ -225,25 +206,77 @@ def _unknown_structures(truth: CocoSet, structures: tuple[str, ...]) -> tuple[st
             f"{truth.path}: nothing to evaluate: the set has {', '.join(names) or 'no categories'}; "
             f"the model finds {', '.join(structures)}"
         )
-    annotated = {truth.structures[a.label] for image in truth.images for a in image.annotations}
-    return tuple(name for name in names if name in annotated and name not in structures)
 
 
-def _best(found: Instances) -> Instances:
-    """The instance of the highest score, if it is high enough; one row or none."""
-    return found[:1][found.scores[:1] >= MIN_BEST_SCORE]
+def _unknown_structures(truth: CocoSet, structures: tuple[str, ...]) -> tuple[str, ...]:
+    """Names with annotations that a system with these structures can't find."""
+    annotated = {a.label for image in truth.images for a in image.annotations}
+    names = [truth.structures[label] for label in sorted(truth.category_ids) if label in annotated]
+    return tuple(name for name in names if name not in structures)
 
 
-def _centre_hits(best: Instances, boxes: Sequence[tuple[float, float, float, float]]) -> bool:
-    if len(best) == 0:
-        return False
-    x1, y1, x2, y2 = best.boxes[0].tolist()
-    x, y = (x1 + x2) / 2, (y1 + y2) / 2
-    return any(left <= x <= left + width and top <= y <= top + height for left, top, width, height in boxes)
+def _structure_result(
+    frames: Sequence[ScoredFrame],
+    label: int,
+    box: Mapping[int, AveragePrecision],
+    mask: Mapping[int, AveragePrecision] | None,
+) -> StructureResult:
+    """Figures of one structure; label -1 is one that the set doesn't have."""
+    shown = [frame for frame in frames if label in frame.image.known and counted(frame.image, label)]
+    hits = [_centre_hits(frame, label) for frame in shown]
+    dices = [_dice(frame, label) for frame in shown if mask is not None and is_scored(frame, label, "segm")]
+    figures = box.get(label, _NOTHING)
+    return StructureResult(
+        support=figures.n,
+        frames=len(hits),
+        box=figures,
+        mask=None if mask is None else mask.get(label, _NOTHING),
+        centre_hit=float(np.mean(hits)) if hits else None,
+        dice=float(np.mean(dices)) if dices else None,
+    )
 
 
-def _dice(best: Instances, masks: Sequence[Record]) -> float:
-    if len(best) == 0:
+def _centre_hits(frame: ScoredFrame, label: int) -> bool:
+    best = frame.found.best_of(label, MIN_BEST_SCORE)
+    boxes = [annotation.bbox for annotation in counted(frame.image, label)]
+    return best is not None and has_centre_inside(frame.found.boxes[best], boxes)
+
+
+def _dice(frame: ScoredFrame, label: int) -> float:
+    best = frame.found.best_of(label, MIN_BEST_SCORE)
+    if best is None:
         return 0.0
-    iou = float(mask_iou(best.rle()[0], masks).max())
+    assert frame.found.masks is not None
+    image = frame.image
+    truths = [truth_mask(annotation, image.height, image.width) for annotation in counted(image, label)]
+    iou = float(mask_iou(frame.found.masks[best], truths).max())
     return 2 * iou / (1 + iou)
+
+
+def _box_results(frames: Sequence[ScoredFrame], labels: Sequence[int], category_ids: Mapping[int, int]) -> list[Record]:
+    """The detections scored by box, structure by structure within a frame."""
+    results = []
+    for frame in frames:
+        for label in labels:
+            if is_scored(frame, label, "bbox"):
+                place = {"image_id": frame.image.id, "category_id": category_ids[label]}
+                for row in np.flatnonzero(frame.found.labels == label):
+                    bbox, score = box_record(frame.found.boxes[row]), float(frame.found.scores[row])
+                    results.append({**place, "bbox": bbox, "score": score})
+    return results
+
+
+def _mask_results(
+    frames: Sequence[ScoredFrame], labels: Sequence[int], category_ids: Mapping[int, int]
+) -> list[Record]:
+    """The same by mask."""
+    results = []
+    for frame in frames:
+        assert frame.found.masks is not None
+        for label in labels:
+            if is_scored(frame, label, "segm"):
+                place = {"image_id": frame.image.id, "category_id": category_ids[label]}
+                for row in np.flatnonzero(frame.found.labels == label):
+                    score = float(frame.found.scores[row])
+                    results.append({**place, "segmentation": frame.found.masks[row], "score": score})
+    return results

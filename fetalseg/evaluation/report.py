@@ -13,8 +13,8 @@ from rich.table import Table
 
 from fetalseg.data.records import CocoSet
 from fetalseg.errors import DataError
-from fetalseg.evaluation.coco import AveragePrecision
 from fetalseg.evaluation.evaluator import Evaluation
+from fetalseg.evaluation.precision import AveragePrecision
 from fetalseg.model_file import file_digest
 from fetalseg.postprocess.options import PostprocessOptions
 from fetalseg.segmenter import Segmenter
