@@ -17,7 +17,7 @@ try:
 except ModuleNotFoundError:
     raise MissingExtraError("pycocotools", "eval") from None
 
-__all__ = ["Record", "box_record", "mask_iou", "mask_record", "truth_mask"]
+__all__ = ["Record", "box_record", "mask_box", "mask_iou", "mask_record", "truth_mask"]
 
 Record = dict[str, Any]  # one annotation or result, or one mask, in COCO's form
 
@@ -60,6 +60,12 @@ def box_record(box: npt.NDArray[np.floating[Any]]) -> list[float]:
     """A box [4] xyxy as COCO writes it: x, y, width, height."""
     x1, y1, x2, y2 = box.tolist()
     return [x1, y1, x2 - x1, y2 - y1]
+
+
+def mask_box(mask: Mapping[str, object]) -> tuple[float, float, float, float]:
+    """The box around an RLE mask: x, y, width, height; zeros around nothing."""
+    x, y, width, height = coco_mask.toBbox(mask).tolist()
+    return x, y, width, height
 
 
 def mask_iou(found: Mapping[str, object], truths: Sequence[Record]) -> npt.NDArray[np.float64]:
