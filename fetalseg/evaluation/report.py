@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from fetalseg.data.records import CocoSet
 from fetalseg.errors import DataError
 from fetalseg.evaluation.evaluator import Evaluation
 from fetalseg.evaluation.precision import AveragePrecision
+from fetalseg.evaluation.scored_frames import ScoredFrame
 from fetalseg.model_file import file_digest
 from fetalseg.postprocess.options import PostprocessOptions
 from fetalseg.segmenter import Segmenter
 
-__all__ = ["describe_run", "make_folder", "metrics", "table", "write_report"]
+__all__ = ["describe_detections", "describe_run", "make_folder", "metrics", "table", "write_report"]
 
 SCHEMA = 1
 
@@ -29,7 +31,7 @@ def metrics(evaluation: Evaluation, run: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         evaluation: the figures.
-        run: how they came about, see `describe_run`.
+        run: how they came about, see `describe_run` and `describe_detections`.
     """
     return {
         "schema": SCHEMA,
@@ -59,8 +61,23 @@ def describe_run(segmenter: Segmenter, model_path: Path, truth: CocoSet, options
     return {
         "model": {"name": facts.name, "version": facts.version, "sha256": file_digest(model_path)},
         "engine": {"name": engine.name, "precision": engine.precision, "device": engine.device},
-        "data": {"path": str(truth.path), "sha256": truth.sha256, "images": len(truth.images)},
+        "data": _describe_data(truth),
         "options": asdict(options),
+    }
+
+
+def describe_detections(path: Path, frames: Sequence[ScoredFrame], truth: CocoSet) -> dict[str, Any]:
+    """File and data, as they go into `metrics.json` where another system was run elsewhere.
+
+    Args:
+        path: of the detections.
+        frames: as read from it.
+        truth: the set.
+    """
+    results = sum(len(frame.found) for frame in frames)
+    return {
+        "detections": {"path": str(path), "sha256": file_digest(path), "results": results},
+        "data": _describe_data(truth),
     }
 
 
@@ -117,6 +134,10 @@ def table(evaluation: Evaluation) -> Table:
         grid.caption = "\n".join(remarks)
         grid.caption_justify = "left"
     return grid
+
+
+def _describe_data(truth: CocoSet) -> dict[str, Any]:
+    return {"path": str(truth.path), "sha256": truth.sha256, "images": len(truth.images)}
 
 
 def _mean(figures: AveragePrecision | None) -> dict[str, float | int | None] | None:

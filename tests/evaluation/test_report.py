@@ -167,6 +167,45 @@ def test_structures_that_the_model_does_not_know_are_named_and_not_scored(
     assert "in the set, but unknown to the model and not scored: yolk sac" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.parametrize("masks", [True, False], ids=["masks", "boxes"])
+def test_detections_of_another_system_are_scored_as_those_of_a_model(
+    masks: bool, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_set(tmp_path, masks=True)
+    expected = evaluate(data, model, tmp_path / "own")
+    file = tmp_path / "own" / ("detections_mask.json" if masks else "detections_box.json")
+    capsys.readouterr()
+    out = tmp_path / "theirs"
+    assert main(["eval", "--data", str(data), "--detections", str(file), "--out", str(out)]) == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["mask"] == (expected["mask"] if masks else None)
+    assert metrics["box"] == expected["box"]
+    cranium = metrics["structures"]["cranium"]
+    assert (cranium["support"], cranium["centre_hit"]) == (2, 0.5)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert metrics["detections"] == {"path": str(file), "sha256": digest, "results": 2}
+    assert metrics["data"] == expected["data"]
+    assert not {"model", "engine", "options"} & metrics.keys()
+    assert "2 detections from" in capsys.readouterr().out
+
+
+def test_detections_of_an_unknown_image_end_with_their_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_set(tmp_path, masks=False)
+    file = tmp_path / "dets.json"
+    file.write_text(json.dumps([{"image_id": 9, "category_id": 1, "bbox": RIGHT, "score": 0.5}]))
+    assert main(["eval", "--data", str(data), "--detections", str(file), "--out", str(tmp_path / "out")]) == 1
+    assert "result 0: image_id is 9, which is no image of the annotated set" in capsys.readouterr().err
+
+
+def test_how_a_model_is_run_has_no_place_beside_detections(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_set(tmp_path, masks=False)
+    arguments = ["eval", "--data", str(data), "--detections", "dets.json", "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--min-score", "0.3", "--limit", "2"]) == 1
+    assert "with --detections no model is run: leave out --min-score, --limit" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
