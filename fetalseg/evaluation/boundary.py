@@ -38,7 +38,8 @@ def boundary(mask: npt.NDArray[np.bool_], distance: int) -> npt.NDArray[np.bool_
     inner = cv2.erode(
         mask.astype(np.uint8), np.ones((side, side), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0
     )
-    return mask & (inner == 0)
+    band: npt.NDArray[np.bool_] = mask & (inner == 0)
+    return band
 
 
 def boundary_record(mask: Record) -> Record:
