@@ -11,7 +11,9 @@ from fetalseg.errors import DataError
 from fetalseg.evaluation.cine_figures import Truth
 from fetalseg.instances import Instances
 
-__all__ = ["cine_truth"]
+__all__ = ["cine_truth", "crop_of"]
+
+Mask = npt.NDArray[np.bool_]
 
 
 def cine_truth(truth: CocoSet) -> list[Truth]:
@@ -30,8 +32,17 @@ def cine_truth(truth: CocoSet) -> list[Truth]:
     return [_frame(image, tracks, truth) for image in truth.images]
 
 
+def crop_of(mask: Mask) -> tuple[Mask, tuple[int, int, int, int]]:
+    """A mask [H, W] as `Instances` keeps it: a crop of its own and its box xyxy; both of no size for an empty mask."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return np.empty((0, 0), np.bool_), (0, 0, 0, 0)
+    x1, y1, x2, y2 = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    return mask[y1:y2, x1:x2].copy(), (x1, y1, x2, y2)  # a view would keep the whole frame
+
+
 def _frame(image: ImageRecord, tracks: dict[int, object], truth: CocoSet) -> Truth:
-    ids, crops, corners = [], [], []
+    ids, crops, regions = [], [], []
     for annotation in image.annotations:
         track = tracks[annotation.id]
         if not isinstance(track, int):
@@ -40,18 +51,16 @@ def _frame(image: ImageRecord, tracks: dict[int, object], truth: CocoSet) -> Tru
                 "structure keeps in all frames, as `fetalseg phantom --cine` writes it"
             )
         ids.append(track)
-        mask = _mask(annotation, image, truth)
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        x1, y1, x2, y2 = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-        corners.append((x1, y1, x2, y2))
-        crops.append(mask[y1:y2, x1:x2].copy())  # a view would keep the whole frame
+        crop, region = crop_of(_mask(annotation, image, truth))
+        crops.append(crop)
+        regions.append(region)
     boxes = [annotation.box(image.height, image.width) for annotation in image.annotations]
     instances = Instances(
         labels=np.array([annotation.label for annotation in image.annotations], np.int64),
         scores=np.ones(len(ids), np.float32),
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
         crops=crops,
-        crop_boxes=np.array(corners, np.int64).reshape(-1, 4),
+        crop_boxes=np.array(regions, np.int64).reshape(-1, 4),
         frame_shape=(image.height, image.width),
         structures=truth.structures,
     )
@@ -59,7 +68,7 @@ def _frame(image: ImageRecord, tracks: dict[int, object], truth: CocoSet) -> Tru
     return Truth(instances, tuple(ids), ignored, image.known)
 
 
-def _mask(annotation: Annotation, image: ImageRecord, truth: CocoSet) -> npt.NDArray[np.bool_]:
+def _mask(annotation: Annotation, image: ImageRecord, truth: CocoSet) -> Mask:
     try:
         mask = annotation.mask(image.height, image.width)
     except DataError as error:

@@ -13,7 +13,7 @@ import itertools
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -62,25 +62,41 @@ class Latency:
 
 @dataclass(frozen=True)
 class ScreenAge:
-    """How old what is on the screen is, over some ticks; None where nothing ever is.
+    """How old what is on the screen is.
 
     Attributes:
-        ticks: of the picture.
         blank: ticks before the first answer.
-        mean_ms: time between the capture of the frame that is answered on the screen, and the tick.
-        p95_ms: the 95th percentile of that.
-        mean_frames: the same in frames of the cine.
+        ages_us: of the other ticks: time since the capture of the frame whose answer is on the screen.
+        ages_frames: the same in frames of the cine.
     """
 
-    ticks: int
     blank: int
-    mean_ms: float | None
-    p95_ms: float | None
-    mean_frames: float | None
+    ages_us: tuple[int, ...]
+    ages_frames: tuple[int, ...]
+
+    @property
+    def mean_ms(self) -> float | None:
+        """Over the ticks that aren't blank; None without any, as for the next two."""
+        return float(np.mean(self.ages_us)) / 1000 if self.ages_us else None
+
+    @property
+    def p95_ms(self) -> float | None:
+        """The 95th percentile."""
+        return float(np.percentile(self.ages_us, 95)) / 1000 if self.ages_us else None
+
+    @property
+    def mean_frames(self) -> float | None:
+        """The mean in frames."""
+        return float(np.mean(self.ages_frames)) if self.ages_frames else None
+
+    def __add__(self, other: ScreenAge) -> ScreenAge:
+        return ScreenAge(self.blank + other.blank, self.ages_us + other.ages_us, self.ages_frames + other.ages_frames)
 
     def as_json(self) -> dict[str, float | None]:
-        """By name, rounded to what the clock means."""
-        return {name: None if value is None else round(value, 3) for name, value in asdict(self).items()}
+        """The figures by name."""
+        figures = {"mean_ms": self.mean_ms, "p95_ms": self.p95_ms, "mean_frames": self.mean_frames}
+        rounded = {name: None if value is None else round(value, 3) for name, value in figures.items()}
+        return {"ticks": self.blank + len(self.ages_us), "blank": self.blank, **rounded}
 
 
 def tick_times(frames: int, fps: float) -> list[int]:
@@ -145,17 +161,11 @@ def on_screen(ticks_us: Sequence[int], answers: Sequence[Answer]) -> list[int | 
 
 def screen_age(ticks_us: Sequence[int], answers: Sequence[Answer], shown: Sequence[int | None]) -> ScreenAge:
     """The age of what `on_screen` says is shown."""
-    ages = [
-        (tick_us - ticks_us[answers[place].frame], tick - answers[place].frame)
-        for tick, (tick_us, place) in enumerate(zip(ticks_us, shown, strict=True))
-        if place is not None
-    ]
-    blank = len(ticks_us) - len(ages)
-    if not ages:
-        return ScreenAge(len(ticks_us), blank, None, None, None)
-    times_ms, frames = np.array(ages, np.float64).T * [[1e-3], [1.0]]
+    pairs = [(tick, place) for tick, place in enumerate(shown) if place is not None]
     return ScreenAge(
-        len(ticks_us), blank, float(times_ms.mean()), float(np.percentile(times_ms, 95)), float(frames.mean())
+        blank=len(shown) - len(pairs),
+        ages_us=tuple(ticks_us[tick] - ticks_us[answers[place].frame] for tick, place in pairs),
+        ages_frames=tuple(tick - answers[place].frame for tick, place in pairs),
     )
 
 

@@ -83,13 +83,18 @@ def test_an_answer_that_was_overtaken_is_not_shown() -> None:
 
 
 def test_age_counts_from_the_capture_of_the_frame_that_is_answered() -> None:
-    # Of frames 0, 0, 2, 2 at ticks 2, 3, 4, 5: 80, 120, 80, 120 ms; linear between the two highest of four: 120.
+    # At ticks 2, 3, 4, 5 the answers to frames 0, 0, 2, 2 are shown. The 95th percentile lies between the two highest.
     ticks = tick_times(6, 25)
     answers = simulate(ticks, Latency((80.0,)), seed=0)
     age = screen_age(ticks, answers, on_screen(ticks, answers))
-    assert age == ScreenAge(ticks=6, blank=2, mean_ms=100.0, p95_ms=120.0, mean_frames=2.5)
-    assert screen_age(ticks, [], on_screen(ticks, [])) == ScreenAge(6, 6, None, None, None)
-    assert age.as_json()["mean_ms"] == 100.0
+    assert age == ScreenAge(blank=2, ages_us=(80_000, 120_000, 80_000, 120_000), ages_frames=(2, 3, 2, 3))
+    assert (age + ScreenAge(1, (50_000,), (1,))).mean_ms == 90.0
+    assert age.as_json() == {"ticks": 6, "blank": 2, "mean_ms": 100.0, "p95_ms": 120.0, "mean_frames": 2.5}
+
+
+def test_a_screen_that_stays_blank_has_no_age() -> None:
+    age = screen_age([0, 40], [], [None, None])
+    assert age.as_json() == {"ticks": 2, "blank": 2, "mean_ms": None, "p95_ms": None, "mean_frames": None}
 
 
 @pytest.mark.parametrize(
