@@ -39,10 +39,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_wheel_holds_both_packages_the_model_and_the_viewer(wheel: Path) -> None:
+def test_wheel_holds_both_packages_the_models_and_the_viewer(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for name in (
         "fetalseg/py.typed",
+        "fetalseg/shipped_models/fetalseg-m.onnx",
         "fetalseg/shipped_models/fetalseg-s.onnx",
         "fetalseg_server/py.typed",
         "fetalseg_server/static/index.html",
