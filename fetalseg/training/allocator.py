@@ -1,8 +1,8 @@
 """Memory that a training on a processor keeps from step to step.
 
 glibc gives large blocks back to the kernel as soon as they are freed. A training step frees its gigabytes of
-activations and asks for them again in the next, and on virtual machines the page faults of that took more than a third
-of a step.
+activations and asks for them again in the next: on a virtual machine with two cores the page faults of that took a
+quarter of a step (fetalseg-s, 16 frames, median of 50 steps: 2.1 s, and 1.6 s with memory kept).
 """
 
 from __future__ import annotations
