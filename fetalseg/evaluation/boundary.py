@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fetalseg.encoding import compressed_runs, decode_mask, run_lengths
-from fetalseg.evaluation.coco import Record
+from fetalseg.evaluation.coco import Record, mask_box
 
 __all__ = ["DILATION", "band_width", "boundary", "boundary_record"]
 
@@ -45,11 +45,9 @@ def boundary(mask: npt.NDArray[np.bool_], distance: int) -> npt.NDArray[np.bool_
 def boundary_record(mask: Record) -> Record:
     """The boundary of a mask of a whole image, both as COCO's run lengths."""
     height, width = mask["size"]
-    whole = decode_mask(mask["counts"], (height, width))
-    rows, columns = np.flatnonzero(whole.any(axis=1)), np.flatnonzero(whole.any(axis=0))
-    if not len(rows):
+    x, y, across, down = map(int, mask_box(mask))
+    crop = decode_mask(mask["counts"], (height, width))[y : y + down, x : x + across]
+    if not crop.size:
         return mask
-    y, x = int(rows[0]), int(columns[0])
-    crop = whole[y : rows[-1] + 1, x : columns[-1] + 1]
     band = boundary(crop, band_width(height, width))
     return {"size": [height, width], "counts": compressed_runs(run_lengths(band, (x, y), (height, width)))}
