@@ -168,11 +168,11 @@ def calibration(structures: Sequence[Matches], area: int = 0, bins: int = BINS) 
         return None
     if scores.min() < 0 or scores.max() > 1:
         raise ValueError(f"expected scores from 0 to 1, got {scores.min()} to {scores.max()}")
-    edges = np.linspace(0, 1, bins + 1)
+    edges = np.arange(bins + 1) / bins
     place = np.clip(np.searchsorted(edges, scores, side="right") - 1, 0, bins - 1)
     number = np.bincount(place, minlength=bins)
-    total = np.bincount(place, weights=scores, minlength=bins)
-    hits = np.bincount(place, weights=right, minlength=bins)
+    total = np.bincount(place, weights=scores, minlength=bins).astype(np.float64)
+    hits = np.bincount(place, weights=right, minlength=bins).astype(np.float64)
     return Calibration(
         edges=edges.tolist(),
         counts=number.tolist(),

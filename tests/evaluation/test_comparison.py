@@ -49,7 +49,8 @@ def test_shared_draws_make_a_small_difference_sure() -> None:
     assert mean.difference == pytest.approx(0.005)
     assert mean.interval is not None
     assert (mean.interval.low, mean.interval.high) == pytest.approx((0.005, 0.005))
-    assert (mean.p, mean.adjusted_p) == (pytest.approx(0.01), None)
+    assert mean.p == pytest.approx(0.01)
+    assert mean.adjusted_p is None
     # Two structures with a difference: the smaller p counts twice.
     assert (cranium.p, cranium.adjusted_p) == pytest.approx((0.01, 0.02))
     assert (sac.difference, sac.p, sac.adjusted_p) == (0, 1, 1)

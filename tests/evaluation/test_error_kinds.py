@@ -162,7 +162,7 @@ def test_background_costs_what_stands_above_the_right_ones() -> None:
 def test_missed_annotations_cost_the_recall() -> None:
     truths = [("cranium", HERE)]
     half = analysed(numbered(1, truths, ("cranium", 0.9, HERE)), numbered(2, truths)).structures["cranium"]
-    assert (half.counts["missed"], half.costs["missed"]) == (1, pytest.approx(50 / 101))
+    assert (half.counts["missed"], half.costs["missed"]) == pytest.approx((1, 50 / 101))
     everything = analysed(numbered(1, truths)).structures["cranium"]
     assert (everything.ap50, everything.costs["missed"]) == (0, 1)
     # Found below something false it would have been worth next to nothing.
