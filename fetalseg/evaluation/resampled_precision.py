@@ -16,7 +16,15 @@ from fetalseg.evaluation.bootstrap import Draws, Resampled, mean_resampled
 from fetalseg.evaluation.matches import Matches
 from fetalseg.evaluation.precision import RECALL_POINTS, average_precision
 
-__all__ = ["MEAN", "MEASURES", "figure_name", "precision_figures", "resampled_precision", "weighted_average_precision"]
+__all__ = [
+    "MEAN",
+    "MEASURES",
+    "figure_name",
+    "figure_names",
+    "precision_figures",
+    "resampled_precision",
+    "weighted_average_precision",
+]
 
 # Over which IoU thresholds of 0.5, 0.55, ... 0.95 a measure is the mean.
 MEASURES = {"AP": slice(None), "AP50": slice(0, 1), "AP75": slice(5, 6)}
@@ -28,6 +36,11 @@ _ROWS = 128  # resamples at a time: their counts stay in the processor's cache
 def figure_name(subject: str, kind: str, measure: str) -> str:
     """What a figure is called in files and rules, such as `nasal_bone.mask.AP50`."""
     return f"{subject}.{kind}.{measure}"
+
+
+def figure_names(structures: Sequence[str], kinds: Sequence[str]) -> list[str]:
+    """The names of what `precision_figures` computes."""
+    return [figure_name(s, kind, measure) for kind in kinds for s in (MEAN, *structures) for measure in MEASURES]
 
 
 def precision_figures(
