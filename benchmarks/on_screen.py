@@ -129,12 +129,13 @@ def main(argv: list[str] | None = None) -> int:
         print(f"on_screen: {error}", file=sys.stderr)
         return 1
     frames = sum(len(cine.truth.images) for cine in cines)
-    print(f"{machine}\ncommit {commit}; {frames} frames of {len(cines)} cines at {args.fps:g} a second\n")
+    played = f"{frames} frames of {len(cines)} synthetic cine{'s' * (len(cines) > 1)} at {args.fps:g} a second"
+    print(f"{machine}\ncommit {commit}; {played}\n")
     print(describe(systems))
     if args.json:
         _write(args, cines, systems, machine, commit)
     if args.plot:
-        _draw(args, systems, f"{frames} frames of {len(cines)} synthetic cines")
+        _draw(args, systems, played)
     return 0
 
 

@@ -48,7 +48,9 @@ def plot_curves(path: Path, curves: Sequence[Curve], *, period_ms: float, title:
         colour = f"C{number}"
         axes.plot(curve.latencies_ms, curve.ap50, "o-", color=colour, markersize=4, label=curve.name)
         if curve.measured is not None:
-            axes.plot(*curve.measured, "*", color=colour, markersize=14, label=f"{curve.name}, as it runs here")
+            axes.plot(
+                *curve.measured, "*", color=colour, markersize=14, clip_on=False, label=f"{curve.name}, as it runs here"
+            )
     axes.axvline(period_ms, color="0.5", linestyle="--", label="time of a frame")
     axes.set(xlabel="latency, ms", ylabel="streaming mask AP50", title=title)
     axes.set_ylim(bottom=0)

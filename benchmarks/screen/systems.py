@@ -81,19 +81,21 @@ def describe(systems: Sequence[System]) -> str:
     """The table, and which latency a better model may have."""
     lines = [markdown_table(_HEADER, [_cells(system, row) for system in systems for row in system.rows])]
     first, *others = systems
-    if (here := first.as_it_runs()) is not None:
-        lines += ["\n" + _compared(first.name, here[1], other) for other in others]
+    points = [*first.curve(), *filter(None, [first.as_it_runs()])]
+    for other in others:
+        lines += ["", *(_compared(first.name, point, other) for point in points)]
     return "\n".join(lines)
 
 
-def _compared(first: str, level: float, other: System) -> str:
+def _compared(first: str, point: tuple[float, float], other: System) -> str:
+    latency_ms, level = point
     limit = break_even_ms(other.curve(), level)
-    against = f"{first} as it runs here ({level:.3f})"
+    against = f"{first} at {latency_ms:.0f} ms ({level:.3f})"
     if limit is None:
         return f"{other.name} loses against {against} at any latency."
     if limit == math.inf:
         return f"{other.name} holds against {against} up to the longest latency tried."
-    return f"{other.name} holds against {against} while its latency is at most {limit:.0f} ms."
+    return f"{other.name} holds against {against} while its own latency is at most {limit:.0f} ms."
 
 
 def _point(row: Row) -> tuple[float, float] | None:

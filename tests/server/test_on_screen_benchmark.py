@@ -55,7 +55,11 @@ def test_latency_costs_the_ticks_before_the_first_answer(
     record, plot = tmp_path / "figures.json", tmp_path / "plot.png"
     arguments = ["--cine", str(cine), str(cine), "--model", model, model, "--latency-ms", "40", "0"]
     assert main([*arguments, "--json", str(record), "--plot", str(plot)]) == 0
-    assert "| crafted 1.0.0 | " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "10 frames of 2 synthetic cines at 25 a second" in printed
+    # A model is as good as itself up to the same latency: at 0 ms all is found, at 40 ms 81 of 101.
+    assert "crafted 1.0.0 holds against crafted 1.0.0 at 0 ms (1.000) while its own latency is at most 0 ms." in printed
+    assert "crafted 1.0.0 holds against crafted 1.0.0 at 40 ms (0.802) up to the longest latency tried." in printed
     content = json.loads(record.read_text())
     assert [one["frames"] for one in content["cines"]] == [5, 5]
     offline, late, here = content["systems"][0]["rows"]
