@@ -6,23 +6,24 @@
   at 100 detections a frame.
 - Boxes without masks: a structure is scored by mask in a frame only if every annotation of it there has a mask.
 
-Beside average precision stand two figures of the best detection of a structure in a frame, the one with the highest
-score from 0.3 on: the share of frames in which its centre lies in a box of the ground truth, and its Dice with the mask
-that it overlaps most (0 where nothing was found).
+Beside average precision stand two figures of the best detection of a structure in a frame, see
+`fetalseg.evaluation.overlap`: the share of frames in which it is centred, and its Dice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from fetalseg.data.facts import image_facts
 from fetalseg.data.records import CocoSet, ImageRecord
 from fetalseg.errors import DataError
-from fetalseg.evaluation.best_detection import MIN_BEST_SCORE, counted, has_centre_inside
-from fetalseg.evaluation.coco import Record, box_record, mask_iou, truth_mask
+from fetalseg.evaluation.coco import Record, box_record
 from fetalseg.evaluation.matches import Matches, is_scored, match_all
+from fetalseg.evaluation.overlap import OverlapOutcomes, overlap_outcomes
 from fetalseg.evaluation.precision import AveragePrecision, average_precision, mean_precision
 from fetalseg.evaluation.scored_frames import ScoredFrame, detections_of
 from fetalseg.instances import Instances
@@ -70,6 +71,8 @@ class Evaluation:
         scored: the frames with all that was found, in the order in which they came.
         box_matches: by label of the set, of the structures that the system finds and the set annotates.
         mask_matches: the same by mask; None in a set without masks, or if nothing is found but boxes.
+        overlaps: how the best detections lie, by name of the structure, of those that the set has.
+        facts: records of the images as the file has them, by image id; empty if they weren't given.
     """
 
     box: AveragePrecision
@@ -82,6 +85,8 @@ class Evaluation:
     scored: tuple[ScoredFrame, ...]
     box_matches: dict[int, Matches]
     mask_matches: dict[int, Matches] | None
+    overlaps: dict[str, OverlapOutcomes]
+    facts: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
 
 class Evaluator:
@@ -90,15 +95,22 @@ class Evaluator:
     Args:
         truth: the annotated frames.
         structures: what the model finds, names in label order; those of the set if None.
+        facts: records of the images as the file has them, by image id: for lengths in mm.
 
     Raises:
         DataError: model and set have no structure in common.
     """
 
-    def __init__(self, truth: CocoSet, structures: tuple[str, ...] | None = None) -> None:
+    def __init__(
+        self,
+        truth: CocoSet,
+        structures: tuple[str, ...] | None = None,
+        facts: Mapping[int, Mapping[str, Any]] | None = None,
+    ) -> None:
         self.structures = truth.structures if structures is None else structures
         _check_common(truth, self.structures)
         self._truth = truth
+        self._facts = facts
         self._has_masks = truth.has_masks
         self._frames: dict[int, ScoredFrame] = {}
 
@@ -123,11 +135,14 @@ class Evaluator:
         Raises:
             DataError: a mask of the ground truth covers no pixel.
         """
-        return evaluate_frames(tuple(self._frames.values()), self._truth, self.structures)
+        return evaluate_frames(tuple(self._frames.values()), self._truth, self.structures, self._facts)
 
 
 def evaluate_frames(
-    frames: Sequence[ScoredFrame], truth: CocoSet, structures: tuple[str, ...] | None = None
+    frames: Sequence[ScoredFrame],
+    truth: CocoSet,
+    structures: tuple[str, ...] | None = None,
+    facts: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> Evaluation:
     """Scores what any system found.
 
@@ -135,6 +150,7 @@ def evaluate_frames(
         frames: of the set, each once.
         truth: the set.
         structures: what the system finds, names in its order; those of the set if None.
+        facts: records of the images as the file has them, by image id: for lengths in mm.
 
     Raises:
         DataError: system and set have no structure in common, or a mask of the ground truth covers no pixel.
@@ -147,13 +163,16 @@ def evaluate_frames(
     scored = [label for label in labels.values() if label in truth.category_ids]
     box = _chosen(match_all(frames, truth, "bbox"), scored)
     mask = _chosen(match_all(frames, truth, "segm"), scored) if by_mask else None
+    facts = {} if facts is None else facts
+    overlaps = {one.structure: one for one in overlap_outcomes(frames, truth, facts)}
     box_figures = {label: average_precision(one) for label, one in box.items()}
     mask_figures = None if mask is None else {label: average_precision(one) for label, one in mask.items()}
     return Evaluation(
         box=mean_precision(box_figures.values()),
         mask=None if mask_figures is None else mean_precision(mask_figures.values()),
         structures={
-            name: _structure_result(frames, labels.get(name, -1), box_figures, mask_figures) for name in structures
+            name: _structure_result(overlaps.get(name), labels.get(name, -1), box_figures, mask_figures)
+            for name in structures
         },
         unknown=_unknown_structures(truth, structures),
         frames=len(frames),
@@ -162,6 +181,8 @@ def evaluate_frames(
         scored=tuple(frames),
         box_matches=box,
         mask_matches=mask,
+        overlaps={name: overlaps[name] for name in labels},
+        facts=facts,
     )
 
 
@@ -184,7 +205,7 @@ def evaluate_model(
         DataError: an image that can't be read, a mask without a pixel, or no structure that model and set share.
         EngineError: the runtime failed.
     """
-    evaluator = Evaluator(truth, segmenter.structures)
+    evaluator = Evaluator(truth, segmenter.structures, image_facts(truth))
     for image in track(truth.images):
         evaluator.process(image, segmenter.segment(image.pixels(), options))
     return evaluator.evaluate()
@@ -216,41 +237,22 @@ def _unknown_structures(truth: CocoSet, structures: tuple[str, ...]) -> tuple[st
 
 
 def _structure_result(
-    frames: Sequence[ScoredFrame],
+    overlap: OverlapOutcomes | None,
     label: int,
     box: Mapping[int, AveragePrecision],
     mask: Mapping[int, AveragePrecision] | None,
 ) -> StructureResult:
-    """Figures of one structure; label -1 is one that the set doesn't have."""
-    shown = [frame for frame in frames if label in frame.image.known and counted(frame.image, label)]
-    hits = [_centre_hits(frame, label) for frame in shown]
-    dices = [_dice(frame, label) for frame in shown if mask is not None and is_scored(frame, label, "segm")]
+    """Figures of one structure; without overlap and with label -1 it is one that the set doesn't have."""
+    best = None if overlap is None else overlap.figures()
     figures = box.get(label, _NOTHING)
     return StructureResult(
         support=figures.n,
-        frames=len(hits),
+        frames=0 if best is None else best.frames,
         box=figures,
         mask=None if mask is None else mask.get(label, _NOTHING),
-        centre_hit=float(np.mean(hits)) if hits else None,
-        dice=float(np.mean(dices)) if dices else None,
+        centre_hit=None if best is None else best.centre_hit,
+        dice=None if best is None or mask is None else best.dice,
     )
-
-
-def _centre_hits(frame: ScoredFrame, label: int) -> bool:
-    best = frame.found.best_of(label, MIN_BEST_SCORE)
-    boxes = [annotation.bbox for annotation in counted(frame.image, label)]
-    return best is not None and has_centre_inside(frame.found.boxes[best], boxes)
-
-
-def _dice(frame: ScoredFrame, label: int) -> float:
-    best = frame.found.best_of(label, MIN_BEST_SCORE)
-    if best is None:
-        return 0.0
-    assert frame.found.masks is not None
-    image = frame.image
-    truths = [truth_mask(annotation, image.height, image.width) for annotation in counted(image, label)]
-    iou = float(mask_iou(frame.found.masks[best], truths).max())
-    return 2 * iou / (1 + iou)
 
 
 def _box_results(frames: Sequence[ScoredFrame], labels: Sequence[int], category_ids: Mapping[int, int]) -> list[Record]:
