@@ -69,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluates a model or a file of detections, prints a table and writes the report."""
     # Imported here, so that `fetalseg eval --help` works without the extra `eval`.
     from fetalseg.data.coco import read_coco
+    from fetalseg.evaluation.assessment import assess
     from fetalseg.evaluation.report import make_folder, table, write_report
 
     _check(args)
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     make_folder(args.out)
     console = Console()
     evaluation, described = _of_model(args, truth) if args.detections is None else _of_file(args.detections, truth)
-    write_report(args.out, evaluation, described)
+    write_report(args.out, assess(evaluation, truth), described)
     if args.detections is None:
         engine = described["engine"]
         console.print(f"{described['model']['name']} on {engine['name']} ({engine['precision']}, {engine['device']})")
@@ -104,7 +105,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _of_model(args: argparse.Namespace, truth: CocoSet) -> tuple[Evaluation, dict[str, Any]]:
     from fetalseg.evaluation.evaluator import evaluate_model
-    from fetalseg.evaluation.report import describe_run
+    from fetalseg.evaluation.provenance import describe_run
     from fetalseg.evaluation.scored_frames import MAX_DETECTIONS
     from fetalseg.segmenter import Segmenter
 
@@ -124,12 +125,13 @@ def _of_model(args: argparse.Namespace, truth: CocoSet) -> tuple[Evaluation, dic
 
 
 def _of_file(path: Path, truth: CocoSet) -> tuple[Evaluation, dict[str, Any]]:
+    from fetalseg.data.facts import image_facts
     from fetalseg.evaluation.detections_file import read_detections
     from fetalseg.evaluation.evaluator import evaluate_frames
-    from fetalseg.evaluation.report import describe_detections
+    from fetalseg.evaluation.provenance import describe_detections
 
     frames = read_detections(path, truth)
-    return evaluate_frames(frames, truth), describe_detections(path, frames, truth)
+    return evaluate_frames(frames, truth, facts=image_facts(truth)), describe_detections(path, frames, truth)
 
 
 def _track(images: Sequence[ImageRecord]) -> Iterable[ImageRecord]:

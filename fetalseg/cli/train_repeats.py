@@ -196,8 +196,10 @@ class _Repeats:
 
     def _evaluate(self, checkpoint: Path, truth: CocoSet, out: Path) -> None:
         """The official evaluation of averaged weights on whole frames, with the shipped post-processing."""
+        from fetalseg.evaluation.assessment import assess
         from fetalseg.evaluation.evaluator import evaluate_model
-        from fetalseg.evaluation.report import describe_run, table, write_report
+        from fetalseg.evaluation.provenance import describe_run
+        from fetalseg.evaluation.report import table, write_report
         from fetalseg.evaluation.scored_frames import MAX_DETECTIONS
 
         with Segmenter.load(checkpoint, "torch", threads=self.args.threads) as segmenter:
@@ -209,7 +211,7 @@ class _Repeats:
                 masks=truth.has_masks,
             )
             evaluation = evaluate_model(segmenter, truth, options)
-            write_report(out, evaluation, describe_run(segmenter, checkpoint, truth, options))
+            write_report(out, assess(evaluation, truth), describe_run(segmenter, checkpoint, truth, options))
         self.console.print(table(evaluation))
 
     def _settings(self) -> dict[str, Any]:

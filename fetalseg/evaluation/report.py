@@ -4,81 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from fetalseg.data.records import CocoSet
 from fetalseg.errors import DataError
+from fetalseg.evaluation.assessment import Assessment
 from fetalseg.evaluation.evaluator import Evaluation
+from fetalseg.evaluation.metrics_file import curves, metrics
 from fetalseg.evaluation.precision import AveragePrecision
-from fetalseg.evaluation.scored_frames import ScoredFrame
-from fetalseg.model_file import file_digest
-from fetalseg.postprocess.options import PostprocessOptions
-from fetalseg.segmenter import Segmenter
+from fetalseg.evaluation.provenance import provenance
 
-__all__ = ["describe_detections", "describe_run", "make_folder", "metrics", "table", "write_report"]
-
-SCHEMA = 1
-
-
-def metrics(evaluation: Evaluation, run: dict[str, Any]) -> dict[str, Any]:
-    """What `metrics.json` holds; a figure that can't be computed is None.
-
-    Args:
-        evaluation: the figures.
-        run: how they came about, see `describe_run` and `describe_detections`.
-    """
-    return {
-        "schema": SCHEMA,
-        "box": _mean(evaluation.box),
-        "mask": _mean(evaluation.mask),
-        "structures": {
-            name: {
-                "support": result.support,
-                "mask_support": result.mask.n if result.mask else 0,
-                "frames": result.frames,
-                "box": _figures(result.box),
-                "mask": _figures(result.mask),
-                "centre_hit": result.centre_hit,
-                "dice": result.dice,
-            }
-            for name, result in evaluation.structures.items()
-        },
-        "unknown_to_model": list(evaluation.unknown),
-        "frames": evaluation.frames,
-        **run,
-    }
-
-
-def describe_run(segmenter: Segmenter, model_path: Path, truth: CocoSet, options: PostprocessOptions) -> dict[str, Any]:
-    """Model, engine, data and options, as they go into `metrics.json`."""
-    facts, engine = segmenter.facts, segmenter.engine
-    return {
-        "model": {"name": facts.name, "version": facts.version, "sha256": file_digest(model_path)},
-        "engine": {"name": engine.name, "precision": engine.precision, "device": engine.device},
-        "data": _describe_data(truth),
-        "options": asdict(options),
-    }
-
-
-def describe_detections(path: Path, frames: Sequence[ScoredFrame], truth: CocoSet) -> dict[str, Any]:
-    """File and data, as they go into `metrics.json` where another system was run elsewhere.
-
-    Args:
-        path: of the detections.
-        frames: as read from it.
-        truth: the set.
-    """
-    results = sum(len(frame.found) for frame in frames)
-    return {
-        "detections": {"path": str(path), "sha256": file_digest(path), "results": results},
-        "data": _describe_data(truth),
-    }
+__all__ = ["make_folder", "table", "write_report"]
 
 
 def make_folder(folder: Path) -> None:
@@ -93,18 +32,36 @@ def make_folder(folder: Path) -> None:
         raise DataError(f"can't write to {folder}: {error.strerror}") from None
 
 
-def write_report(folder: Path, evaluation: Evaluation, run: dict[str, Any]) -> None:
-    """Writes `metrics.json`, `structures.csv`, `detections_box.json`, `detections_mask.json` (if there are masks)."""
+def write_report(folder: Path, assessment: Assessment, run: dict[str, Any]) -> None:
+    """Writes all files of an evaluation.
+
+    `metrics.json`, `curves.json`, `structures.csv`, `detections_box.json`, and `detections_mask.json` if there are
+    masks.
+
+    Args:
+        folder: is made if it isn't there.
+        assessment: the figures.
+        run: how they came about, see `fetalseg.evaluation.provenance`.
+
+    Raises:
+        DataError: the folder can't be made.
+    """
     make_folder(folder)
-    text = json.dumps(metrics(evaluation, run), indent=2, allow_nan=False)
-    (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
+    evaluation = assessment.evaluation
+    content = metrics(assessment, {**run, "provenance": provenance()})
+    _write(folder / "metrics.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+    _write(folder / "curves.json", json.dumps(curves(assessment), allow_nan=False) + "\n")
     with (folder / "structures.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(_rows(evaluation))
-    (folder / "detections_box.json").write_text(json.dumps(evaluation.box_results), encoding="utf-8")
+    _write(folder / "detections_box.json", json.dumps(evaluation.box_results))
     masks = folder / "detections_mask.json"
     masks.unlink(missing_ok=True)  # of an earlier run on another set
     if evaluation.mask is not None:
-        masks.write_text(json.dumps(evaluation.mask_results), encoding="utf-8")
+        _write(masks, json.dumps(evaluation.mask_results))
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
 
 
 def table(evaluation: Evaluation) -> Table:
@@ -134,18 +91,6 @@ def table(evaluation: Evaluation) -> Table:
         grid.caption = "\n".join(remarks)
         grid.caption_justify = "left"
     return grid
-
-
-def _describe_data(truth: CocoSet) -> dict[str, Any]:
-    return {"path": str(truth.path), "sha256": truth.sha256, "images": len(truth.images)}
-
-
-def _mean(figures: AveragePrecision | None) -> dict[str, float | int | None] | None:
-    return None if figures is None else {"AP": figures.ap, "AP50": figures.ap50, "AP75": figures.ap75, "n": figures.n}
-
-
-def _figures(figures: AveragePrecision | None) -> dict[str, float | None] | None:
-    return None if figures is None else {"AP": figures.ap, "AP50": figures.ap50, "AP75": figures.ap75}
 
 
 def _rows(evaluation: Evaluation) -> list[list[Any]]:
