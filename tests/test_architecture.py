@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": GROUND | {"preprocess", "render", "sources"},
     "export": GROUND | {"preprocess", "model_file", "model"},
     "training": GROUND | {"preprocess", "model_file", "model", "data", "postprocess"},
-    "evaluation": GROUND | {"preprocess", "model_file", "postprocess", "segmenter", "views", "data"},
+    "evaluation": GROUND | {"preprocess", "model_file", "postprocess", "segmenter", "views", "data", "render"},
 }
 # Files that reach further than their part: only the torch engine reaches the network.
 EXCEPTIONS = {"engines/torch_engine.py": {"model", "export"}}
