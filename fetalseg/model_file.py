@@ -9,19 +9,31 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from fetalseg.errors import ModelFileError
 from fetalseg.preprocess import InputRule
 
-__all__ = ["METADATA_KEY", "ModelFacts", "file_digest", "find_model", "list_models", "model_directories", "read_facts"]
+__all__ = [
+    "METADATA_KEY",
+    "ModelFacts",
+    "check_thresholds",
+    "file_digest",
+    "find_model",
+    "freeze_thresholds",
+    "list_models",
+    "model_directories",
+    "read_facts",
+]
 
 METADATA_KEY = "fetalseg"
 SCHEMA = 1
+
+_METADATA_PROPS = 14  # field of onnx.ModelProto
 
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -46,6 +58,9 @@ class ModelFacts:
         licence: of the weights.
         created: ISO date.
         commit: of the code that trained it, "" if not known.
+        thresholds: lowest score to keep by structure, as chosen on validation data; applied where
+            `PostprocessOptions.structure_thresholds` asks for it.
+        thresholds_source: how and on what they were chosen.
     """
 
     name: str
@@ -63,10 +78,15 @@ class ModelFacts:
     licence: str = ""
     created: str = ""
     commit: str = ""
+    thresholds: dict[str, float] = field(default_factory=dict)
+    thresholds_source: str = ""
 
     def to_json(self) -> str:
         """The text that goes into the model file."""
-        return json.dumps({"schema": SCHEMA, **asdict(self)})
+        values = asdict(self)
+        if not self.thresholds:  # versions that don't know of thresholds read models without any
+            del values["thresholds"], values["thresholds_source"]
+        return json.dumps({"schema": SCHEMA, **values})
 
     @classmethod
     def from_json(cls, text: str) -> ModelFacts:
@@ -150,6 +170,47 @@ def read_facts(path: str | Path) -> ModelFacts:
     return ModelFacts.from_json(entries[METADATA_KEY])
 
 
+def freeze_thresholds(model: str | Path, out: str | Path, thresholds: Mapping[str, float], source: str) -> ModelFacts:
+    """Writes a copy of a model that holds thresholds of its structures; all else in the file stays as it is.
+
+    Args:
+        model: an ONNX file of ours.
+        out: where to write the copy.
+        thresholds: 0..1 by structure; those of the file are replaced.
+        source: how and on what they were chosen.
+
+    Returns:
+        The facts in the copy.
+
+    Raises:
+        ModelFileError: a file that is no such model or can't be written, or thresholds that don't fit it.
+    """
+    model, out = Path(model), Path(out)
+    facts = replace(read_facts(model), thresholds=dict(thresholds), thresholds_source=source)
+    check_thresholds(facts)
+    others = b"".join(one.raw for one in _fields(model.read_bytes()) if not _holds_facts(one))
+    entry = _written(1, METADATA_KEY.encode()) + _written(2, facts.to_json().encode())
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_bytes(others + _written(_METADATA_PROPS, entry))
+    except OSError as error:
+        raise ModelFileError(f"can't write the model file {out}: {error.strerror}") from None
+    return facts
+
+
+def check_thresholds(facts: ModelFacts) -> None:
+    """Refuses thresholds of structures that the model doesn't have, and such as aren't within 0..1.
+
+    Raises:
+        ModelFileError: one of these.
+    """
+    if unknown := sorted(set(facts.thresholds) - set(facts.structures)):
+        raise ModelFileError(f"model {facts.name} has thresholds of unknown structures {', '.join(unknown)}")
+    for name, value in facts.thresholds.items():
+        if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+            raise ModelFileError(f"model {facts.name}: the threshold of {name} is {value!r}, expected 0..1")
+
+
 @lru_cache(maxsize=16)
 def _digest(path: str, mtime_ns: int, size: int) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
@@ -162,22 +223,40 @@ def file_digest(path: str | Path) -> str:
 
 
 def _metadata_props(data: bytes) -> Iterator[tuple[str, str]]:
-    """Key and value of each `metadata_props` entry (field 14 of onnx.ModelProto)."""
-    for number, value in _fields(data):
-        if number == 14 and isinstance(value, bytes):
-            entry = {n: v for n, v in _fields(value) if isinstance(v, bytes)}
-            yield entry[1].decode(), entry[2].decode()
+    """Key and value of each `metadata_props` entry."""
+    for one in _fields(data):
+        if one.number == _METADATA_PROPS and isinstance(one.value, bytes):
+            yield _entry(one.value)
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
-    """Number and value of each field of one protobuf message (wire types 0, 1, 2 and 5)."""
+def _holds_facts(one: _Field) -> bool:
+    return one.number == _METADATA_PROPS and isinstance(one.value, bytes) and _entry(one.value)[0] == METADATA_KEY
+
+
+def _entry(data: bytes) -> tuple[str, str]:
+    """Key and value of an onnx.StringStringEntryProto."""
+    parts = {one.number: one.value for one in _fields(data) if isinstance(one.value, bytes)}
+    return parts[1].decode(), parts[2].decode()
+
+
+class _Field(NamedTuple):
+    """One field of a protobuf message: its number, its value, and all its bytes."""
+
+    number: int
+    value: bytes | int
+    raw: bytes
+
+
+def _fields(data: bytes) -> Iterator[_Field]:
+    """Each field of one protobuf message (wire types 0, 1, 2 and 5)."""
     position = 0
     while position < len(data):
+        start = position
         tag, position = _varint(data, position)
         number, wire = tag >> 3, tag & 7
         if wire == 0:
             value, position = _varint(data, position)
-            yield number, value
+            yield _Field(number, value, data[start:position])
             continue
         if wire == 2:
             length, position = _varint(data, position)
@@ -187,8 +266,22 @@ def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
             raise ValueError(f"wire type {wire}")
         if position + length > len(data):
             raise ValueError("truncated")
-        yield number, data[position : position + length]
-        position += length
+        end = position + length
+        yield _Field(number, data[position:end], data[start:end])
+        position = end
+
+
+def _written(number: int, value: bytes) -> bytes:
+    """A field of wire type 2."""
+    return _written_varint(number << 3 | 2) + _written_varint(len(value)) + value
+
+
+def _written_varint(value: int) -> bytes:
+    parts = []
+    while value > 0x7F:
+        parts.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*parts, value])
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from fetalseg.engines.base import Engine
 from fetalseg.errors import ModelFileError
 from fetalseg.frame import Frame
 from fetalseg.instances import Instances
-from fetalseg.model_file import ModelFacts
+from fetalseg.model_file import ModelFacts, check_thresholds
 from fetalseg.postprocess.options import PostprocessOptions
 from fetalseg.postprocess.postprocessor import Postprocessor
 from fetalseg.preprocess import FrameGeometry, prepare
@@ -45,7 +45,7 @@ class Segmenter:
         self.facts: ModelFacts = engine.facts
         self.structures = engine.facts.structures
         self.default_options = _default_options(engine.facts)
-        self._postprocess = Postprocessor(self.structures)
+        self._postprocess = Postprocessor(self.structures, engine.facts.thresholds)
 
     @classmethod
     def load(
@@ -145,6 +145,7 @@ def _default_options(facts: ModelFacts) -> PostprocessOptions:
         check_names(facts.structures)
     except ValueError as error:
         raise ModelFileError(f"model {facts.name}: {error}") from None
+    check_thresholds(facts)
     known = [field.name for field in fields(PostprocessOptions)]
     if unknown := sorted(set(facts.postprocess) - set(known)):
         raise ModelFileError(

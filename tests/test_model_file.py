@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from fetalseg.errors import ModelFileError
-from fetalseg.model_file import ModelFacts, file_digest, find_model, list_models, model_directories, read_facts
+from fetalseg.model_file import (
+    ModelFacts,
+    file_digest,
+    find_model,
+    freeze_thresholds,
+    list_models,
+    model_directories,
+    read_facts,
+)
 
 
 def test_facts_survive_the_file(tmp_path: Path) -> None:
@@ -131,3 +139,50 @@ def test_the_digest_is_sha256_and_follows_the_file(tmp_path: Path) -> None:
     for content in (b"one", b"another"):
         path.write_bytes(content)
         assert file_digest(path) == hashlib.sha256(content).hexdigest()
+
+
+def test_frozen_thresholds_are_in_the_copy_and_all_else_stays_as_it_was(tmp_path: Path) -> None:
+    path = write_crafted_model(tmp_path / "crafted.onnx")
+    out = tmp_path / "frozen" / "crafted.onnx"
+    facts = freeze_thresholds(path, out, {"cranium": 0.41}, "426 frames")
+    assert (
+        facts
+        == read_facts(out)
+        == replace(read_facts(path), thresholds={"cranium": 0.41}, thresholds_source="426 frames")
+    )
+    before, after = onnx.load(path), onnx.load(out)
+    (entry,) = after.metadata_props
+    assert entry.key == "fetalseg"
+    before.ClearField("metadata_props")
+    after.ClearField("metadata_props")
+    assert before == after
+    # Another choice replaces the first.
+    freeze_thresholds(out, tmp_path / "again.onnx", {"heart": 0.5}, "")
+    assert read_facts(tmp_path / "again.onnx").thresholds == {"heart": 0.5}
+
+
+def test_facts_without_thresholds_are_written_as_before_there_were_any() -> None:
+    assert "thresholds" not in crafted_facts().to_json()
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "message"),
+    [
+        ({"yolk sac": 0.5}, "thresholds of unknown structures yolk sac"),
+        ({"cranium": 1.5}, "the threshold of cranium is 1.5, expected 0..1"),
+        ({"cranium": float("nan")}, "the threshold of cranium is nan"),
+    ],
+)
+def test_thresholds_that_do_not_fit_the_model_are_refused(
+    thresholds: dict[str, float], message: str, tmp_path: Path
+) -> None:
+    path = write_crafted_model(tmp_path / "crafted.onnx")
+    with pytest.raises(ModelFileError, match=message):
+        freeze_thresholds(path, tmp_path / "out.onnx", thresholds, "")
+    assert not (tmp_path / "out.onnx").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    path = write_crafted_model(tmp_path / "crafted.onnx")
+    with pytest.raises(ModelFileError, match="can't write the model file"):
+        freeze_thresholds(path, path / "out.onnx", {}, "")

@@ -26,6 +26,8 @@ class PostprocessOptions:
         masks: assemble masks; without them crops are empty boxes.
         box_voting: candidates that overlap an instance by at least this IoU (0..1) move its box to their mean, see
             `fetalseg.postprocess.voting`; None leaves the best candidate's box, as YOLACT does.
+        structure_thresholds: where the model's facts hold a threshold of a structure, keep from there on what it finds,
+            in place of `min_score`.
     """
 
     nms: NmsKind = "fast"
@@ -37,6 +39,7 @@ class PostprocessOptions:
     single_structures: bool = True
     masks: bool = True
     box_voting: float | None = None
+    structure_thresholds: bool = False
 
     def __post_init__(self) -> None:
         if self.nms not in NMS_KINDS:

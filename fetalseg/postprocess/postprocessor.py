@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
@@ -24,10 +26,12 @@ class Postprocessor:
 
     Args:
         structures: C names in label order. Names that `fetalseg.anatomy` doesn't know may be found any number of times.
+        thresholds: lowest score to keep by structure, for `PostprocessOptions.structure_thresholds`.
     """
 
-    def __init__(self, structures: tuple[str, ...]) -> None:
+    def __init__(self, structures: tuple[str, ...], thresholds: Mapping[str, float] | None = None) -> None:
         self.structures = structures
+        self._thresholds = {} if thresholds is None else dict(thresholds)
         self._is_single = np.array([name in _SINGLE for name in structures], np.bool_)
 
     def __call__(self, candidates: Candidates, geometry: FrameGeometry, options: PostprocessOptions) -> Instances:
@@ -49,19 +53,22 @@ class Postprocessor:
             raise ValueError(f"post-processing takes the candidates of one frame, got a batch of {batch}")
         if structures != len(self.structures):
             raise ValueError(f"candidates have {structures} structures; expected {len(self.structures)}")
+        floors = self._floors(options)
         # The cut to max_detections waits for the filters below, so that it counts only what is returned.
         found = nms(
             candidates.boxes[0],
             candidates.scores[0],
             kind=options.nms,
             iou_threshold=options.iou_threshold,
-            score_threshold=options.min_score,
+            score_threshold=float(floors.min()) if options.structure_thresholds else options.min_score,
             top_k=options.top_k,
             max_detections=max(1, candidates.scores.size),
             sigma=options.sigma,
         )
         boxes = geometry.boxes_to_frame(_boxes(candidates, found, options))
         keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        if options.structure_thresholds:
+            keep &= found.scores >= floors[found.labels]
         if options.single_structures:
             keep &= ~self._is_single[found.labels] | _is_first_of_label(found.labels, keep)
         rows = np.flatnonzero(keep)[: options.max_detections]
@@ -76,6 +83,11 @@ class Postprocessor:
             frame_shape=geometry.frame_shape,
             structures=self.structures,
         )
+
+    def _floors(self, options: PostprocessOptions) -> npt.NDArray[np.float32]:
+        """Lowest score to keep of each structure, float32 [C] as scores are."""
+        chosen = self._thresholds if options.structure_thresholds else {}
+        return np.array([chosen.get(name, options.min_score) for name in self.structures], np.float32)
 
     def _masks(
         self,

@@ -179,3 +179,15 @@ def test_a_vote_moves_a_box_to_the_mean_of_those_that_agree_with_it() -> None:
 def test_a_voting_threshold_outside_of_its_range_is_refused(voting: float) -> None:
     with pytest.raises(ValueError, match="box_voting must be above 0 and at most 1"):
         PostprocessOptions(box_voting=voting)
+
+
+def test_thresholds_of_structures_stand_in_place_of_the_lowest_score_where_wanted() -> None:
+    found = candidates(
+        ("cranium", 0.35, (0, 40, 20, 60)), ("heart", 0.35, (30, 40, 50, 60)), ("palate", 0.2, (60, 40, 80, 60))
+    )
+    post_process = Postprocessor(structure_names(), {"heart": 0.4, "palate": 0.15})
+    assert names(post_process(found, GEOMETRY, PostprocessOptions())) == ["cranium", "heart"]
+    with_thresholds = PostprocessOptions(structure_thresholds=True)
+    assert names(post_process(found, GEOMETRY, with_thresholds)) == ["cranium", "palate"]
+    # A model without any.
+    assert names(Postprocessor(structure_names())(found, GEOMETRY, with_thresholds)) == ["cranium", "heart"]
