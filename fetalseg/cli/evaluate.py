@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from fetalseg.cli.progress_bar import progress_bar
 from fetalseg.engines import ENGINES
-from fetalseg.model_file import find_model
+from fetalseg.model_file import find_model, freeze_thresholds
 from fetalseg.postprocess.options import NMS_KINDS
 
 if TYPE_CHECKING:
     from fetalseg.data.records import CocoSet, ImageRecord
+    from fetalseg.evaluation.assessment import Assessment
     from fetalseg.evaluation.evaluator import Evaluation
 
 __all__ = ["add_arguments", "run"]
@@ -31,6 +32,8 @@ _OF_MODELS = {
     "nms": None,
     "single_structures": False,
     "limit": None,
+    "structure_thresholds": False,
+    "freeze_thresholds": None,
 }
 
 
@@ -61,31 +64,107 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="keep one instance of structures that a fetus has once, as in live use (published figures rank all)",
     )
+    parser.add_argument(
+        "--structure-thresholds",
+        action="store_true",
+        help="keep what reaches its structure's threshold in the model file, in place of --min-score",
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N frames")
+    parser.add_argument(
+        "--freeze-thresholds",
+        type=Path,
+        metavar="ONNX",
+        help="write a copy of the model that holds each structure's threshold of the highest F1 on these frames, which "
+        "should be validation data",
+    )
+    figures = parser.add_argument_group("figures")
+    figures.add_argument(
+        "--slice",
+        action="append",
+        default=[],
+        metavar="FIELD",
+        help="also by this field of the image records; crl_mm:45,55,65 for ranges, crl_mm:q4 for quarters; repeatable",
+    )
+    figures.add_argument("--boundary", action="store_true", help="also by boundary IoU")
+    figures.add_argument("--resamples", type=int, default=1000, metavar="N", help="default: %(default)s")
+    figures.add_argument("--seed", type=int, default=0, metavar="N", help="of the resamples (default: %(default)s)")
+    figures.add_argument(
+        "--require",
+        action="append",
+        default=[],
+        metavar="RULE",
+        help="end with exit code 1 unless this is so, such as 'nasal_bone.mask.AP50 >= 0.4'; repeatable",
+    )
     parser.set_defaults(**_OF_MODELS)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluates a model or a file of detections, prints a table and writes the report."""
+    """Evaluates a model or a file of detections, prints tables and writes the report; 1 if a requirement isn't met."""
     # Imported here, so that `fetalseg eval --help` works without the extra `eval`.
     from fetalseg.data.coco import read_coco
-    from fetalseg.evaluation.assessment import assess
-    from fetalseg.evaluation.report import make_folder, table, write_report
+    from fetalseg.evaluation.report import make_folder, report_metrics, write_report
+    from fetalseg.evaluation.requirements import judge_requirements, named_figures, parse_requirement
 
     _check(args)
+    requirements = [parse_requirement(text) for text in args.require]
     truth = read_coco(args.data, images=args.images, limit=args.limit)
     make_folder(args.out)
-    console = Console()
     evaluation, described = _of_model(args, truth) if args.detections is None else _of_file(args.detections, truth)
-    write_report(args.out, assess(evaluation, truth), described)
+    assessment = _assessed(evaluation, truth, args)
+    metrics = report_metrics(assessment, described)
+    verdicts = judge_requirements(requirements, named_figures(metrics))
+    write_report(args.out, assessment, metrics, verdicts)
+    if args.freeze_thresholds is not None:
+        _freeze(args, metrics)
+    _print(evaluation, metrics, args)
+    for verdict in verdicts.values():
+        print(f"{'pass' if verdict.passed else 'FAIL'}  {verdict.text}: {verdict.reason}")
+    return 0 if all(verdict.passed for verdict in verdicts.values()) else 1
+
+
+def _assessed(evaluation: Evaluation, truth: CocoSet, args: argparse.Namespace) -> Assessment:
+    from fetalseg.evaluation.assessment import AssessmentOptions, assess
+
+    options = AssessmentOptions(
+        slices=tuple(args.slice), resamples=args.resamples, seed=args.seed, boundary=args.boundary
+    )
+    with progress_bar(SpinnerColumn(), TextColumn("counting {task.description}")) as progress:
+        task = progress.add_task("", total=None)
+        return assess(evaluation, truth, options, tell=lambda step: progress.update(task, description=step))
+
+
+def _freeze(args: argparse.Namespace, metrics: dict[str, Any]) -> None:
+    """Writes a copy of the model that holds the threshold of each structure."""
+    thresholds = {
+        name: row["threshold"]["box"]["threshold"]
+        for name, row in metrics["structures"].items()
+        if row["threshold"].get("box") is not None
+    }
+    data = metrics["data"]
+    source = f"highest F1 by box at IoU 0.5, {metrics['frames']} frames of {data['sha256'][:12]}"
+    freeze_thresholds(find_model(args.model), args.freeze_thresholds, thresholds, source)
+
+
+def _print(evaluation: Evaluation, metrics: dict[str, Any], args: argparse.Namespace) -> None:
+    from fetalseg.evaluation.summary import headlines, precision_table, structure_table
+
+    console = Console()
     if args.detections is None:
-        engine = described["engine"]
-        console.print(f"{described['model']['name']} on {engine['name']} ({engine['precision']}, {engine['device']})")
+        engine = metrics["engine"]
+        console.print(f"{metrics['model']['name']} on {engine['name']} ({engine['precision']}, {engine['device']})")
     else:
-        console.print(f"{described['detections']['results']} detections from {args.detections}", soft_wrap=True)
-    console.print(table(evaluation))
+        console.print(f"{metrics['detections']['results']} detections from {args.detections}", soft_wrap=True)
+    console.print(precision_table(evaluation))
+    table = structure_table(metrics)
+    if table.row_count:
+        console.print()
+        console.print(table)
+    console.print()
+    for line in headlines(metrics):
+        console.print(line, highlight=False, markup=False)
+    if args.freeze_thresholds is not None:
+        console.print(f"thresholds frozen into {args.freeze_thresholds}", soft_wrap=True)
     console.print(f"written to {args.out}")
-    return 0
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -96,6 +175,10 @@ def _check(args: argparse.Namespace) -> None:
     """
     if args.limit is not None and args.limit < 1:
         raise ValueError(f"--limit must be at least 1, got {args.limit}")
+    if args.resamples < 1 or args.seed < 0:
+        raise ValueError(f"expected --resamples from 1 and --seed from 0 on, got {args.resamples} and {args.seed}")
+    if args.freeze_thresholds is not None and args.structure_thresholds:
+        raise ValueError("thresholds are chosen among all detections: leave out --structure-thresholds")
     if args.detections is not None:
         given = [name for name, usual in _OF_MODELS.items() if getattr(args, name) != usual]
         if given:
@@ -116,6 +199,7 @@ def _of_model(args: argparse.Namespace, truth: CocoSet) -> tuple[Evaluation, dic
             defaults,
             nms=args.nms or defaults.nms,
             single_structures=args.single_structures,
+            structure_thresholds=args.structure_thresholds,
             min_score=args.min_score,
             max_detections=MAX_DETECTIONS,
             masks=truth.has_masks,

@@ -199,8 +199,9 @@ class _Repeats:
         from fetalseg.evaluation.assessment import assess
         from fetalseg.evaluation.evaluator import evaluate_model
         from fetalseg.evaluation.provenance import describe_run
-        from fetalseg.evaluation.report import table, write_report
+        from fetalseg.evaluation.report import report_metrics, write_report
         from fetalseg.evaluation.scored_frames import MAX_DETECTIONS
+        from fetalseg.evaluation.summary import precision_table
 
         with Segmenter.load(checkpoint, "torch", threads=self.args.threads) as segmenter:
             options = replace(
@@ -211,8 +212,10 @@ class _Repeats:
                 masks=truth.has_masks,
             )
             evaluation = evaluate_model(segmenter, truth, options)
-            write_report(out, assess(evaluation, truth), describe_run(segmenter, checkpoint, truth, options))
-        self.console.print(table(evaluation))
+            assessment = assess(evaluation, truth)
+            described = describe_run(segmenter, checkpoint, truth, options)
+            write_report(out, assessment, report_metrics(assessment, described))
+        self.console.print(precision_table(evaluation))
 
     def _settings(self) -> dict[str, Any]:
         """What must be the same when repeats are resumed; there may be more of them then."""

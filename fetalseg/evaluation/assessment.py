@@ -32,7 +32,8 @@ from fetalseg.evaluation.operating_points import (
 from fetalseg.evaluation.overlap import OverlapFigures
 from fetalseg.evaluation.precision import PrecisionCurve, precision_recall
 from fetalseg.evaluation.resampled_precision import precision_figures
-from fetalseg.evaluation.slices import SliceFigures, slice_figures, slices_by
+from fetalseg.evaluation.scored_frames import ScoredFrame
+from fetalseg.evaluation.slices import Slice, SliceFigures, slice_figures, slices_by, slices_by_value
 from fetalseg.evaluation.structure_tables import Outcome, StructureOutcomes, StructureRow, structure_outcomes
 from fetalseg.evaluation.view_confusion import ViewConfusion, ViewOutcomes, view_outcomes
 
@@ -173,10 +174,7 @@ def assess(
     options = AssessmentOptions() if options is None else options
     frames = evaluation.scored
     draws = draw_resamples([frame.image for frame in frames], resamples=options.resamples, seed=options.seed)
-    fields = (["view"] if any(frame.image.view for frame in frames) else []) + [
-        field for field in options.slices if field != "view"
-    ]
-    slices = [part for field in fields for part in slices_by(field, frames, truth)]
+    slices = _slices(frames, truth, options.slices)
     tell("matches")
     matches = _matches(evaluation, truth, boundary=options.boundary)
     tell("curves")
@@ -211,6 +209,13 @@ def assess(
         head=None if head is None else head.figures(),
         slices=sliced,
     )
+
+
+def _slices(frames: Sequence[ScoredFrame], truth: CocoSet, fields: Sequence[str]) -> list[Slice]:
+    """By view, where the set has views, then by the fields that are wanted."""
+    views = {frame.image.id: frame.image.view for frame in frames if frame.image.view is not None}
+    slices = slices_by_value("view", views, frames) if views else []
+    return slices + [part for field in fields if field != "view" for part in slices_by(field, frames, truth)]
 
 
 def _matches(evaluation: Evaluation, truth: CocoSet, *, boundary: bool) -> dict[Measure, Mapping[int, Matches]]:

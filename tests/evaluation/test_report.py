@@ -5,18 +5,23 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from importlib import resources
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import cv2
+import jsonschema
 import numpy as np
 import pytest
 from crafted_model import write_crafted_model
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+import fetalseg
 from fetalseg.anatomy import coco_categories, structure_names
 from fetalseg.cli import main
+from fetalseg.model_file import read_facts
 
 # The crafted model finds in every frame of 32 x 24 a cranium, score 0.9, that fills the box 8, 4, 24, 20.
 RIGHT = [8.0, 4.0, 16.0, 16.0]
@@ -210,6 +215,9 @@ def test_how_a_model_is_run_has_no_place_beside_detections(tmp_path: Path, capsy
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--resamples", "0"], "expected --resamples from 1 and --seed from 0 on, got 0 and 0"),
+        (["--require", "cranium"], "can't read the requirement 'cranium'"),
+        (["--slice", "hospital"], "no image has the field 'hospital'"),
         (["--limit", "0"], "--limit must be at least 1, got 0"),
         (["--min-score", "1.5"], "min_score must be within 0..1, got 1.5"),
         (["--model", "fetalseg-none"], "no model named 'fetalseg-none'"),
@@ -232,3 +240,62 @@ def test_a_place_that_cannot_be_written_is_found_before_the_work(
     data = write_set(tmp_path, masks=False)
     assert main(["eval", "--data", str(data), "--model", str(model), "--out", str(data)]) == 1
     assert f"can't write to {data}" in capsys.readouterr().err
+
+
+def test_the_report_keeps_to_its_schema_and_says_where_it_comes_from(model: Path, tmp_path: Path) -> None:
+    metrics = evaluate(write_set(tmp_path, masks=True), model, tmp_path / "out", "--resamples", "20", "--seed", "3")
+    schema = resources.files("fetalseg.evaluation").joinpath("metrics_schema.json").read_text(encoding="utf-8")
+    jsonschema.validate(metrics, json.loads(schema), jsonschema.Draft202012Validator)
+    interval = metrics["protocol"]["interval"]
+    assert (interval["resamples"], interval["seed"], interval["unit"]) == (20, 3, "by image, optimistic")
+    assert metrics["protocol"]["score_floor"] == 0.05
+    assert metrics["provenance"]["fetalseg"] == fetalseg.__version__
+    assert metrics["provenance"]["packages"]["numpy"] == np.__version__
+
+
+def test_slices_are_counted_and_written_as_a_table(model: Path, tmp_path: Path) -> None:
+    data = write_set(tmp_path, masks=True)
+    content = json.loads(data.read_text())
+    for record, hospital in zip(content["images"], ("north", "south", "south"), strict=True):
+        record["hospital"] = hospital
+    data.write_text(json.dumps(content))
+    metrics = evaluate(data, model, tmp_path / "out", "--slice", "hospital", "--resamples", "5")
+    # The one that is found lies in the north; in the south the false one stands alone.
+    found = {value: part["box"]["AP50"] for value, part in metrics["slices"]["hospital"].items()}
+    assert found == {"north": pytest.approx(1), "south": 0}
+    with (tmp_path / "out" / "slices.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["structure"] == "cranium"]
+    assert [(row["value"], row["frames"], row["box_n"], row["box_AP50"]) for row in rows] == [
+        ("north", "1", "1", str(found["north"])),
+        ("south", "2", "1", "0.0"),
+    ]
+
+
+def test_a_requirement_that_is_not_met_ends_with_exit_code_1_and_a_failure_in_junit(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_set(tmp_path, masks=True)
+    words = ["eval", "--data", str(data), "--model", str(model), "--out", str(tmp_path / "out"), "--resamples", "5"]
+    assert main([*words, "--require", "cranium.box.AP50 >= 0.5", "--require", "mean.mask.AP > 0.6"]) == 1
+    shown = capsys.readouterr().out
+    assert "pass  cranium.box.AP50 >= 0.5: cranium.box.AP50 is 0.5050" in shown
+    assert "FAIL  mean.mask.AP > 0.6: mean.mask.AP is 0.5050" in shown
+    suite = ElementTree.parse(tmp_path / "out" / "junit.xml").getroot()[0]
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("19", "1", "16")
+
+
+def test_thresholds_are_frozen_into_a_copy_of_the_model_and_applied_where_wanted(model: Path, tmp_path: Path) -> None:
+    data = write_set(tmp_path, masks=True)
+    frozen = tmp_path / "frozen.onnx"
+    options = ("--resamples", "5")
+    evaluate(data, model, tmp_path / "out", "--freeze-thresholds", str(frozen), *options)
+    # Found at 0.9 in all frames, and nothing lies below.
+    facts = read_facts(frozen)
+    assert facts.thresholds == {"cranium": pytest.approx(0.45)}
+    assert facts.thresholds_source.startswith("highest F1 by box at IoU 0.5, 3 frames of ")
+    # In place of a floor that would drop it.
+    high = ("--min-score", "0.95", *options)
+    assert evaluate(data, frozen, tmp_path / "plain", *high)["box"]["AP50"] == 0
+    kept = evaluate(data, frozen, tmp_path / "kept", "--structure-thresholds", *high)
+    assert kept["box"]["AP50"] == pytest.approx(51 / 101)
+    assert kept["options"]["structure_thresholds"] is True
