@@ -22,6 +22,7 @@ __all__ = [
     "joined",
     "name_cell",
     "number_cell",
+    "number_of",
     "share_cell",
     "title_of",
 ]
@@ -97,7 +98,10 @@ def figure(value: float | None, digits: int = 3) -> str:
 
 def interval(bounds: Sequence[float] | None, digits: int = 3) -> str:
     """Two bounds; nothing where there are none."""
-    return "" if bounds is None else f"{bounds[0]:.{digits}f} – {bounds[1]:.{digits}f}"
+    if bounds is None:
+        return ""
+    between = "to" if bounds[0] < 0 else "–"  # a dash beside a minus is hard to read
+    return f"{bounds[0]:.{digits}f} {between} {bounds[1]:.{digits}f}"
 
 
 def number_cell(value: float | None, digits: int = 3) -> Cell:
@@ -130,6 +134,11 @@ def name_cell(text: str) -> Cell:
 def title_of(name: str) -> str:
     """Words for a structure: its title in `fetalseg.anatomy`, or its own name."""
     return describe((name,))[0].title
+
+
+def number_of(things: int, one: str) -> str:
+    """A number with its noun: "1 structure", "1,234 structures"."""
+    return f"{things:,} {one}" if things == 1 else f"{things:,} {one}s"
 
 
 def joined(names: Iterable[str]) -> str:

@@ -49,7 +49,8 @@ def f1_charts(metrics: dict[str, Any], curves: dict[str, Any]) -> list[Chart]:
 def calibration_charts(metrics: dict[str, Any]) -> list[Chart]:
     """The share of detections that is right over their score, of all structures together."""
     charts = []
-    for kind, found in (metrics.get("calibration") or {}).items():
+    for kind in ("mask", "box"):
+        found = at(metrics, "calibration", kind)
         if found is None:
             continue
         words = [f"{count:,} detections" for count in found["counts"]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
-from fetalseg.evaluation.html_report.cells import at, figure, interval
+from fetalseg.evaluation.html_report.cells import at, figure, interval, number_of
 
 __all__ = ["Headline", "facts", "headlines", "interval_words", "rules", "system"]
 
@@ -16,7 +16,7 @@ class Headline(NamedTuple):
     Attributes:
         title: what it is.
         value: of it.
-        interval: its bounds, or nothing.
+        interval: its bounds, or its spread; nothing where there is none.
         basis: what it was counted over.
     """
 
@@ -40,19 +40,20 @@ def headlines(metrics: dict[str, Any]) -> list[Headline]:
     for kind in ("mask", "box"):
         mean = metrics[kind]
         if mean is not None:
-            basis = f"mean of {mean['n']} structures"
+            basis = f"mean of {number_of(mean['n'], 'structure')}"
             for measure in ("AP50", "AP"):
                 bounds = interval(at(mean, "interval", measure))
                 shown.append(Headline(f"{measure} by {kind}", figure(mean[measure]), bounds, basis))
     views = metrics["views"]
     if views is not None and views["frames"]:
-        basis = f"{views['frames']:,} frames"
+        basis = number_of(views["frames"], "frame")
         for key, words in (("accuracy", "View accuracy"), ("essential_found", "Essential structure found")):
             shown.append(Headline(words, figure(views[key]), interval(at(views, "interval", key)), basis))
     head = metrics["head_circumference"]
     if head is not None:
         basis = f"{head['found']['n']:,} of {head['frames']:,} heads"
-        shown.append(Headline("Head circumference, error", f"{figure(head['found']['mae'], 2)} mm", "", basis))
+        words = f"bias {figure(head['found']['mean'], 2)}, SD {figure(head['found']['sd'], 2)} mm"
+        shown.append(Headline("Head circumference, error", f"{figure(head['found']['mae'], 2)} mm", words, basis))
     return shown
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from fetalseg.errors import DataError, MissingExtraError
 from fetalseg.evaluation.gallery import Gallery, GalleryKind, GalleryPicture
-from fetalseg.evaluation.html_report.cells import Table, figure, title_of
+from fetalseg.evaluation.html_report.cells import Table, figure, number_of, title_of
 from fetalseg.evaluation.html_report.charts import HEIGHT, TICKS, WIDTH, Chart
 from fetalseg.evaluation.html_report.curve_charts import calibration_charts, f1_charts, precision_charts
 from fetalseg.evaluation.html_report.fault_tables import error_tables, threshold_table
@@ -114,7 +114,7 @@ def render_html(metrics: dict[str, Any], curves: dict[str, Any], gallery: Galler
         style=Markup(style_text),
         script=Markup(script_text),
         system=system(metrics),
-        frames=metrics["frames"],
+        extent=_extent(metrics),
         headlines=headlines(metrics),
         facts=facts(metrics),
         rules=rules(metrics),
@@ -203,10 +203,15 @@ def _shown(picture: GalleryPicture) -> _Shown:
 def _gallery_notes(gallery: Gallery) -> list[str]:
     notes = []
     if gallery.left_out:
-        notes.append(f"{gallery.left_out} more pictures were left out, to keep the page small.")
+        notes.append(f"Left out, to keep the page small: {number_of(gallery.left_out, 'picture')}.")
     if gallery.unreadable:
-        notes.append(f"{gallery.unreadable} pictures are missing: their image files could not be read.")
+        notes.append(f"Without an image file that can be read: {number_of(gallery.unreadable, 'picture')}.")
     return notes
+
+
+def _extent(metrics: dict[str, Any]) -> str:
+    structures = sum(bool(row["support"]) for row in metrics["structures"].values())
+    return f"{number_of(metrics['frames'], 'frame')}, {number_of(structures, 'structure')} with ground truth"
 
 
 def _digest(text: str) -> str:
