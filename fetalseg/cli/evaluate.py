@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, required=True, metavar="JSON", help="COCO file, or a folder with instances.json"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for metrics.json and the tables")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for report.html, metrics.json and the tables"
+    )
     system = parser.add_mutually_exclusive_group()
     system.add_argument("--model", default="fetalseg-s", help="name or path (default: %(default)s)")
     system.add_argument(
@@ -77,6 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write a copy of the model that holds each structure's threshold of the highest F1 on these frames, which "
         "should be validation data",
     )
+    parser.add_argument("--no-gallery", action="store_true", help="leave the frames out of report.html")
     figures = parser.add_argument_group("figures")
     figures.add_argument(
         "--slice",
@@ -100,7 +104,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluates a model or a file of detections, prints tables and writes the report; 1 if a requirement isn't met."""
-    # Imported here, so that `fetalseg eval --help` works without the extra `eval`.
+    # Imported here, so that `fetalseg eval --help` works without the extra `eval`; all that it holds is missed at once.
+    importlib.import_module("fetalseg.evaluation.html_report.page")
     from fetalseg.data.coco import read_coco
     from fetalseg.evaluation.report import make_folder, report_metrics, write_report
     from fetalseg.evaluation.requirements import judge_requirements, named_figures, parse_requirement
@@ -114,6 +119,7 @@ def run(args: argparse.Namespace) -> int:
     metrics = report_metrics(assessment, described)
     verdicts = judge_requirements(requirements, named_figures(metrics))
     write_report(args.out, assessment, metrics, verdicts)
+    _write_page(assessment, truth, metrics, args)
     if args.freeze_thresholds is not None:
         _freeze(args, metrics)
     _print(evaluation, metrics, args)
@@ -131,6 +137,17 @@ def _assessed(evaluation: Evaluation, truth: CocoSet, args: argparse.Namespace) 
     with progress_bar(SpinnerColumn(), TextColumn("counting {task.description}")) as progress:
         task = progress.add_task("", total=None)
         return assess(evaluation, truth, options, tell=lambda step: progress.update(task, description=step))
+
+
+def _write_page(assessment: Assessment, truth: CocoSet, metrics: dict[str, Any], args: argparse.Namespace) -> None:
+    from fetalseg.evaluation.gallery import PER_KIND, make_gallery
+    from fetalseg.evaluation.html_report.page import write_html
+    from fetalseg.evaluation.metrics_file import curves
+
+    evaluation = assessment.evaluation
+    per_kind = 0 if args.no_gallery else PER_KIND
+    gallery = make_gallery(evaluation.scored, truth, evaluation.overlaps, per_kind=per_kind)
+    write_html(args.out, metrics, curves(assessment), gallery)
 
 
 def _freeze(args: argparse.Namespace, metrics: dict[str, Any]) -> None:

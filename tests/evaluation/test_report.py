@@ -299,3 +299,13 @@ def test_thresholds_are_frozen_into_a_copy_of_the_model_and_applied_where_wanted
     kept = evaluate(data, frozen, tmp_path / "kept", "--structure-thresholds", *high)
     assert kept["box"]["AP50"] == pytest.approx(51 / 101)
     assert kept["options"]["structure_thresholds"] is True
+
+
+@pytest.mark.parametrize("options", [(), ("--no-gallery",)], ids=["with frames", "without"])
+def test_the_page_has_the_frames_unless_they_are_to_be_left_out(
+    options: tuple[str, ...], model: Path, tmp_path: Path
+) -> None:
+    evaluate(write_set(tmp_path, masks=True), model, tmp_path / "out", "--resamples", "5", *options)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "cranium" in page
+    assert ("data:image/jpeg" in page) is not bool(options)
