@@ -15,7 +15,15 @@ import numpy as np
 from fetalseg.data.records import CocoSet
 from fetalseg.evaluation.absence import AbsenceFigures, absence_outcomes
 from fetalseg.evaluation.best_detection import MatchRule
-from fetalseg.evaluation.bootstrap import RESAMPLES, Draws, Interval, Resampled, draw_resamples, resampled_ratio
+from fetalseg.evaluation.bootstrap import (
+    RESAMPLES,
+    Draws,
+    Interval,
+    Resampled,
+    draw_resamples,
+    percentile_interval,
+    resampled_ratio,
+)
 from fetalseg.evaluation.coco_figures import CocoFigures, coco_figures, mean_figures
 from fetalseg.evaluation.error_kinds import ErrorAnalysis, find_errors
 from fetalseg.evaluation.evaluator import Evaluation
@@ -253,16 +261,21 @@ def _table_rows(rows: Iterable[StructureOutcomes], evaluation: Evaluation, draws
 
 
 def _share_intervals(one: StructureOutcomes, draws: Draws) -> dict[str, Interval | None]:
-    cells = np.arange(len(Outcome))[:, None] == one.cells
-    _, tp, fp, fn, tn = cells.astype(np.int64)
-    shares: dict[str, tuple[Sequence[int], Sequence[int]]] = {
+    # The resamples are counted once for all shares.
+    _, tp, fp, fn, tn = (draws.weights @ (one.cells[:, None] == np.arange(len(Outcome)))).T
+    shares = {
         "accuracy": (tp + tn, tp + fp + fn + tn),
         "recall": (tp, tp + fn),
         "precision": (tp, tp + fp),
         "specificity": (tn, tn + fp),
         "f1": (2 * tp, 2 * tp + fp + fn),
     }
-    return {name: resampled_ratio(above, below, draws).interval for name, (above, below) in shares.items()}
+    row = one.row()
+    intervals: dict[str, Interval | None] = {}
+    for name, (above, below) in shares.items():
+        values = np.where(below > 0, above / np.maximum(below, 1), np.nan)
+        intervals[name] = None if getattr(row, name) is None else percentile_interval(values)
+    return intervals
 
 
 def _view_figures(told: ViewOutcomes, draws: Draws) -> ViewFigures:

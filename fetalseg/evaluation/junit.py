@@ -32,7 +32,7 @@ def junit_text(metrics: Mapping[str, Any], verdicts: Mapping[Requirement, Verdic
         "errors": 0,
         "skipped": len(without),
     }
-    attributes = {name: str(number) for name, number in numbers.items()}
+    attributes: dict[str, Any] = {name: str(number) for name, number in numbers.items()}
     root = ElementTree.Element("testsuites")
     suite = ElementTree.SubElement(root, "testsuite", name=_SUITE, timestamp=_timestamp(metrics), **attributes)
     properties = ElementTree.SubElement(suite, "properties")

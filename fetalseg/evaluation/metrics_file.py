@@ -148,7 +148,8 @@ def _slices(assessment: Assessment) -> dict[str, dict[str, Any]]:
     for kind, rows in assessment.slices.items():
         for one in rows:
             values = slices.setdefault(one.field, {})
-            part = values.setdefault(one.value, {"frames": one.frames, **dict.fromkeys(_KINDS), "structures": {}})
+            empty: dict[str, Any] = dict.fromkeys(_KINDS)
+            part = values.setdefault(one.value, {"frames": one.frames, **empty, "structures": {}})
             part[kind] = _precision(one.mean)
             _add_structures(part["structures"], one, kind)
     return slices
