@@ -57,6 +57,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images", type=Path, metavar="DIR", help="folder of the images (default: images/ beside the file)"
     )
+    parser.add_argument("--no-gallery", action="store_true", help="leave the frames out of report.html")
+    _add_model_options(parser)
+    _add_figure_options(parser)
+    parser.set_defaults(**_OF_MODELS)
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    """How a model is run; none of these goes with a file of detections."""
     parser.add_argument("--engine", choices=("auto", *ENGINES), help="runtime (default: %(default)s)")
     parser.add_argument("--precision", metavar="WORD", help="fp32 or bf16, where the engine has a choice")
     parser.add_argument("--threads", type=int, metavar="N", help="of the engine (default: one for each core)")
@@ -80,7 +88,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write a copy of the model that holds each structure's threshold of the highest F1 on these frames, which "
         "should be validation data",
     )
-    parser.add_argument("--no-gallery", action="store_true", help="leave the frames out of report.html")
+
+
+def _add_figure_options(parser: argparse.ArgumentParser) -> None:
     figures = parser.add_argument_group("figures")
     figures.add_argument(
         "--slice",
@@ -99,7 +109,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RULE",
         help="end with exit code 1 unless this is so, such as 'nasal_bone.mask.AP50 >= 0.4'; repeatable",
     )
-    parser.set_defaults(**_OF_MODELS)
 
 
 def run(args: argparse.Namespace) -> int:
