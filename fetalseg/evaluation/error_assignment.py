@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fetalseg.data.records import Annotation
 from fetalseg.errors import MissingExtraError
 from fetalseg.evaluation.coco import box_record, truth_mask
+from fetalseg.evaluation.matches import is_scored
 from fetalseg.evaluation.scored_frames import ScoredFrame
 
 try:
@@ -72,7 +73,7 @@ def assign_errors(frame: ScoredFrame, kind: Kind) -> FrameErrors:
         ValueError: to be judged by mask, and the detections have none.
         DataError: a mask of the ground truth covers no pixel.
     """
-    scored = {label for label in frame.image.known if kind == "bbox" or frame.is_scored_by_mask(label)}
+    scored = {label for label in frame.image.known if is_scored(frame, label, kind)}
     rows = np.flatnonzero(np.isin(frame.found.labels, list(scored)))
     truths = [a for a in frame.image.annotations if a.label in scored]
     crowds = np.array([a.crowd for a in truths], np.bool_)
