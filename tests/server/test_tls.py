@@ -80,7 +80,7 @@ def served(
         tls_cert=str(files.cert),
         tls_key=str(files.key),
         tls_client_ca=str(files.ca),
-        request_timeout_s=1.0,
+        request_timeout_s=4.0,
     )
     with running(settings) as live:
         yield live, files
