@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypedDict
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from fetalseg.anatomy import structure_names
 from fetalseg.encoding import compressed_runs, polygons, run_lengths
+from fetalseg.lazy_crops import LazyCrops, Mask
 
 __all__ = ["Instances", "RunLengths"]
 
@@ -34,7 +36,7 @@ class Instances:
         labels: int64 [N], places in `structures` (structure id minus one).
         scores: float32 [N], 0..1.
         boxes: float32 [N, 4] xyxy in frame pixels.
-        crops: N bool arrays, crop i of the shape of its crop box.
+        crops: N bool arrays, crop i of the shape of its crop box: a list, or `LazyCrops`.
         crop_boxes: int64 [N, 4] xyxy in frame pixels, inside the frame.
         frame_shape: (H, W).
         track_ids: int64 [N], or None where nothing tracks.
@@ -45,7 +47,7 @@ class Instances:
     labels: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float32]
     boxes: npt.NDArray[np.float32]
-    crops: list[npt.NDArray[np.bool_]]
+    crops: Sequence[Mask]
     crop_boxes: npt.NDArray[np.int64]
     frame_shape: tuple[int, int]
     track_ids: npt.NDArray[np.int64] | None = None
@@ -65,9 +67,10 @@ class Instances:
             raise ValueError(
                 f"labels must be within 0..{len(self.structures) - 1}, got {sorted(set(self.labels.tolist()))}"
             )
-        for crop, (x1, y1, x2, y2) in zip(self.crops, self.crop_boxes.tolist(), strict=True):
-            if crop.shape != (y2 - y1, x2 - x1):
-                raise ValueError(f"a crop of shape {crop.shape} doesn't fit its crop box {[x1, y1, x2, y2]}")
+        shapes = self.crops.shapes if isinstance(self.crops, LazyCrops) else [crop.shape for crop in self.crops]
+        for shape, (x1, y1, x2, y2) in zip(shapes, self.crop_boxes.tolist(), strict=True):
+            if shape != (y2 - y1, x2 - x1):
+                raise ValueError(f"a crop of shape {shape} doesn't fit its crop box {[x1, y1, x2, y2]}")
 
     @classmethod
     def empty(cls, frame_shape: tuple[int, int], structures: tuple[str, ...] = structure_names()) -> Instances:
@@ -93,7 +96,7 @@ class Instances:
             labels=self.labels[rows],
             scores=self.scores[rows],
             boxes=self.boxes[rows],
-            crops=[self.crops[i] for i in rows],
+            crops=_taken(self.crops, rows.tolist()),
             crop_boxes=self.crop_boxes[rows],
             track_ids=None if self.track_ids is None else self.track_ids[rows],
         )
@@ -137,3 +140,7 @@ class Instances:
             x1, y1, x2, y2 = self.crop_boxes[i].tolist()
             result[y1:y2, x1:x2][self.crops[i]] = self.labels[i] + 1
         return result
+
+
+def _taken(crops: Sequence[Mask], rows: list[int]) -> Sequence[Mask]:
+    return crops.take(rows) if isinstance(crops, LazyCrops) else [crops[row] for row in rows]

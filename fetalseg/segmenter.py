@@ -81,10 +81,19 @@ class Segmenter:
         return self.engine.infer(images)
 
     def finish(
-        self, candidates: Candidates, geometry: FrameGeometry, options: PostprocessOptions | None = None
+        self,
+        candidates: Candidates,
+        geometry: FrameGeometry,
+        options: PostprocessOptions | None = None,
+        *,
+        lazy_masks: bool = False,
     ) -> Instances:
-        """Turns the candidates of one frame (a batch of one) into instances in frame pixels."""
-        return self._postprocess(candidates, geometry, options or self.default_options)
+        """Turns the candidates of one frame (a batch of one) into instances in frame pixels.
+
+        With `lazy_masks` a mask is made when it is first asked for, from candidates that must not change until then:
+        for a `Tracker`, which shows a third of what it is given.
+        """
+        return self._postprocess(candidates, geometry, options or self.default_options, lazy_masks=lazy_masks)
 
     def segment(self, frame: Frame | npt.NDArray[np.uint8], options: PostprocessOptions | None = None) -> Instances:
         """The structures in one frame, with `timing_ms` of "preprocess", "infer" and "postprocess".

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fetalseg.encoding.polygons import polygons
+from fetalseg.encoding.polygons import polygons, polygons_json
 from fetalseg.encoding.rle import compressed_runs, decode_mask, decode_runs, run_lengths
 
-__all__ = ["compressed_runs", "decode_mask", "decode_runs", "polygons", "run_lengths"]
+__all__ = ["compressed_runs", "decode_mask", "decode_runs", "polygons", "polygons_json", "run_lengths"]

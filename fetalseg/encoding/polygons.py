@@ -17,13 +17,14 @@ All rings of a frame are worked on at once, as columns of a few arrays. Places a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["polygons"]
+__all__ = ["polygons", "polygons_json"]
 
 Integers = npt.NDArray[np.int32]
 Positions = npt.NDArray[np.int64]
@@ -149,6 +150,31 @@ def polygons(crops: Sequence[npt.NDArray[np.bool_]], corners: npt.NDArray[np.int
         For each mask its rings, for each ring x, y, x, y, ... in frame pixels (pixel (i, j) covers [i, i+1) x
         [j, j+1)), not closed, at least three points. A mask without foreground has no ring.
     """
+    return [[[half / 2 for half in ring] for ring in rings] for rings in _outlines(crops, corners)]
+
+
+def polygons_json(crops: Sequence[npt.NDArray[np.bool_]], corners: npt.NDArray[np.int64]) -> list[str]:
+    """The rings of each mask as JSON, as `polygons` has them, whole numbers without a point: "[[1,2,3.5,2,3,4]]".
+
+    Most numbers are whole. A rich frame has thousands: written here, a quarter of the time of the general way.
+    """
+    edges = [(x + crop.shape[1], y + crop.shape[0]) for crop, (x, y) in zip(crops, corners.tolist(), strict=True)]
+    furthest = 2 * max((max(edge) for edge in edges), default=0)
+    number = _numbers(furthest.bit_length()).__getitem__
+    return [
+        "[" + ",".join("[" + ",".join(map(number, ring)) + "]" for ring in rings) + "]"
+        for rings in _outlines(crops, corners)
+    ]
+
+
+@lru_cache(maxsize=16)
+def _numbers(bits: int) -> list[str]:
+    """0 to 2^bits - 1 half pixels, in pixels, as JSON."""
+    return [f"{half // 2}.5" if half % 2 else str(half // 2) for half in range(1 << bits)]
+
+
+def _outlines(crops: Sequence[npt.NDArray[np.bool_]], corners: npt.NDArray[np.int64]) -> list[list[list[int]]]:
+    """`polygons` in half pixels."""
     borders: list[Integers] = []
     owners: list[int] = []
     for owner, (crop, corner) in enumerate(zip(crops, corners.tolist(), strict=True)):
@@ -157,13 +183,13 @@ def polygons(crops: Sequence[npt.NDArray[np.bool_]], corners: npt.NDArray[np.int
             found, _ = cv2.findContours(image, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=corner)
             borders.extend(np.asarray(border, np.int32) for border in found)
             owners.extend([owner] * len(found))
-    result: list[list[list[float]]] = [[] for _ in crops]
+    result: list[list[list[int]]] = [[] for _ in crops]
     if not borders:
         return result
     rings = _Rings.of(np.array([len(border) for border in borders]))
     pixels = np.ascontiguousarray(np.concatenate(borders).reshape(-1, 2).T)
     points, rings = _thinned(_crack_runs(pixels, np.array(owners), rings))
-    flat = (points.T / 2).ravel().tolist()
+    flat = points.T.ravel().tolist()
     for ring in np.argsort(-_areas(points, rings), kind="stable").tolist():
         result[owners[ring]].append(flat[2 * rings.starts[ring] : 2 * rings.starts[ring + 1]])
     return result

@@ -18,12 +18,14 @@ prototypes' grid to the frame's. Conventions:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from fetalseg.lazy_crops import LazyCrops
 from fetalseg.preprocess import FrameGeometry
 
 __all__ = ["assemble_masks", "mask_regions", "pixel_boxes"]
@@ -71,12 +73,12 @@ def assemble_masks(
     coefficients: npt.NDArray[np.float32],
     crop_boxes: npt.NDArray[np.int64],
     geometry: FrameGeometry,
-) -> list[npt.NDArray[np.bool_]]:
-    """The mask of each instance inside its box.
+) -> LazyCrops:
+    """The mask of each instance inside its box, made when it is asked for.
 
     Args:
-        prototypes: float32 [K, Hp, Wp].
-        coefficients: float32 [N, K].
+        prototypes: float32 [K, Hp, Wp], not to be changed for as long as masks are asked for.
+        coefficients: float32 [N, K], likewise.
         crop_boxes: [N, 4] xyxy in whole frame pixels, within the frame, see `mask_regions`.
         geometry: where the frame lies in the network's input.
 
@@ -88,10 +90,11 @@ def assemble_masks(
     (scale_y, scale_x), (top, left) = geometry.scale, geometry.pad
     vertical = _axis(height, scale_y * proto_height / h, top * proto_height / h, proto_height)
     horizontal = _axis(width, scale_x * proto_width / w, left * proto_width / w, proto_width)
-    return [
-        _assemble(prototypes, weights, vertical, horizontal, (x1, y1, x2, y2))
-        for weights, (x1, y1, x2, y2) in zip(coefficients, crop_boxes.tolist(), strict=True)
-    ]
+    boxes = crop_boxes.tolist()
+    return LazyCrops(
+        [(y2 - y1, x2 - x1) for x1, y1, x2, y2 in boxes],
+        lambda row: _assemble(prototypes, coefficients[row], vertical, horizontal, boxes[row]),
+    )
 
 
 class _Axis(NamedTuple):
@@ -134,7 +137,7 @@ def _assemble(
     coefficients: npt.NDArray[np.float32],
     vertical: _Axis,
     horizontal: _Axis,
-    box: tuple[int, int, int, int],
+    box: Sequence[int],
 ) -> npt.NDArray[np.bool_]:
     x1, y1, x2, y2 = box
     mask = np.empty((y2 - y1, x2 - x1), np.bool_)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fetalseg.anatomy import STRUCTURES
 from fetalseg.candidates import Candidates
 from fetalseg.instances import Instances
+from fetalseg.lazy_crops import Mask
 from fetalseg.postprocess.masks import assemble_masks, mask_regions
 from fetalseg.postprocess.nms import NmsResult, nms
 from fetalseg.postprocess.options import PostprocessOptions
@@ -34,7 +35,14 @@ class Postprocessor:
         self._thresholds = {} if thresholds is None else dict(thresholds)
         self._is_single = np.array([name in _SINGLE for name in structures], np.bool_)
 
-    def __call__(self, candidates: Candidates, geometry: FrameGeometry, options: PostprocessOptions) -> Instances:
+    def __call__(
+        self,
+        candidates: Candidates,
+        geometry: FrameGeometry,
+        options: PostprocessOptions,
+        *,
+        lazy_masks: bool = False,
+    ) -> Instances:
         """The instances of one frame, best score first.
 
         Suppression works in pixels of the network's input. A box of which nothing lies inside the frame is dropped. An
@@ -44,6 +52,7 @@ class Postprocessor:
             candidates: a batch of one.
             geometry: where the frame lies in the network's input.
             options: the caller's choices.
+            lazy_masks: masks are `LazyCrops`, made when they are asked for, from candidates that must not change.
 
         Raises:
             ValueError: a batch of another size, or another number of structures.
@@ -74,6 +83,8 @@ class Postprocessor:
         rows = np.flatnonzero(keep)[: options.max_detections]
         boxes = boxes[rows]
         crop_boxes, crops = self._masks(candidates, found.indices[rows], boxes, geometry, options)
+        if not lazy_masks:
+            crops = list(crops)
         return Instances(
             labels=found.labels[rows],
             scores=found.scores[rows],
@@ -96,7 +107,7 @@ class Postprocessor:
         boxes: npt.NDArray[np.float32],
         geometry: FrameGeometry,
         options: PostprocessOptions,
-    ) -> tuple[npt.NDArray[np.int64], list[npt.NDArray[np.bool_]]]:
+    ) -> tuple[npt.NDArray[np.int64], Sequence[Mask]]:
         """Crop boxes [N, 4] and crops; empty ones at the boxes' first corner where no masks are wanted."""
         crop_boxes = mask_regions(boxes, (candidates.prototypes.shape[2], candidates.prototypes.shape[3]), geometry)
         if not options.masks:

@@ -43,7 +43,7 @@ class _Track:
     Attributes:
         label: of the structure.
         box: its filter.
-        mask: its average, while it is on the screen; else the latest one.
+        mask: its average, while it is on the screen; else the latest one, as long as it is shown.
         score: average of the scores that would begin a structure.
         identity: None as long as it has not been shown.
         evidence: for it to be there: average of all scores, 0 where it was missed.
@@ -57,7 +57,6 @@ class _Track:
         self.label = int(detections.labels[row])
         self.box = BoxFilter(detections.boxes[row].tolist(), options)
         self.mask = SteadyMask(options.mask_weight)
-        self.mask.start(detections.crops[row], _region(detections, row))
         self.score = float(detections.scores[row])
         self.identity: int | None = None
         self.evidence = self.score * options.evidence_weight
@@ -66,6 +65,8 @@ class _Track:
         self.shown = False
         self.on_screen = False
         self._moved = (0.0, 0.0)
+        self._row = row  # that it was last found in
+        self._jumped = False
 
     def predict(self, seconds: float) -> None:
         """Time goes on."""
@@ -76,17 +77,22 @@ class _Track:
 
     def take(self, detections: Instances, row: int, options: TrackerOptions, time_s: float) -> None:
         """It was found."""
-        found, region = detections.boxes[row].tolist(), _region(detections, row)
-        if self.box.correct(found) or not self.on_screen:
-            self.mask.start(detections.crops[row], region)
-        else:
-            self.mask.mix(detections.crops[row], region, self.box.box, detections.frame_shape)
+        self._row = row
+        self._jumped = self.box.correct(detections.boxes[row].tolist())
         score = float(detections.scores[row])
         if score >= options.min_score:
             self.score = max(self.score + _NEW_SCORE * (score - self.score), options.min_score)
         self._weigh(score, options)
         self.missed = 0
         self.seen_s = time_s
+
+    def take_mask(self, detections: Instances) -> None:
+        """It was found, and is shown: now its mask is needed."""
+        crop, region = detections.crops[self._row], _region(detections, self._row)
+        if self._jumped or not self.on_screen:
+            self.mask.start(crop, region)
+        else:
+            self.mask.mix(crop, region, self.box.box, detections.frame_shape)
 
     def miss(self, options: TrackerOptions, time_s: float) -> None:
         """It was not found."""
@@ -96,8 +102,6 @@ class _Track:
         self._weigh(0.0, options)
         if self.missed > options.hold_frames or time_s - self.seen_s > options.hold_s:
             self.shown = False
-        if not self.shown:
-            self.mask.clear()  # it is shown again with a new one at the earliest
 
     def _weigh(self, score: float, options: TrackerOptions) -> None:
         self.evidence += options.evidence_weight * (score - self.evidence)
@@ -155,6 +159,11 @@ class Tracker:
         unmatched = self._match(instances)
         self._begin(instances, unmatched, first=first)
         self._end()
+        for track in self._tracks:
+            if not track.shown:
+                track.mask.clear()  # it is shown again with a new one at the earliest
+            elif track.missed == 0:
+                track.take_mask(instances)
         self._latest = self._shown(instances)
         return self._latest
 

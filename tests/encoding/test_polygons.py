@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fetalseg.encoding import polygons
+from fetalseg.encoding import polygons, polygons_json
 
 Mask = npt.NDArray[np.bool_]
 Ring = list[float]
@@ -119,6 +121,20 @@ def test_each_mask_has_its_own_rings_and_an_empty_one_has_none() -> None:
     assert corners(found[0][0]) == {(10, 20), (13, 20), (13, 22), (10, 22)}
     assert corners(found[3][0]) == {(5, 5), (6, 5), (6, 6), (5, 6)}
     assert polygons([], np.empty((0, 2), np.int64)) == []
+
+
+def test_json_has_the_same_rings_and_whole_numbers_without_a_point() -> None:
+    masks = [ellipse((50, 70), (35, 25), (30, 20), 20), np.zeros((4, 4), np.bool_), mask_of("#..", "..#")]
+    corners_of_masks = np.array([[10, 20], [0, 0], [2000, 1000]])
+    written = polygons_json(masks, corners_of_masks)
+    assert [json.loads(text) for text in written] == polygons(masks, corners_of_masks)
+    assert ".5," in written[0]
+    assert ".0" not in written[0]
+    assert written[1] == "[]"
+    assert sorted(json.loads(written[2])) == sorted(
+        json.loads("[[2000,1000,2000,1001,2001,1001,2001,1000],[2002,1001,2002,1002,2003,1002,2003,1001]]")
+    )
+    assert polygons_json([], np.empty((0, 2), np.int64)) == []
 
 
 def test_masks_of_any_memory_layout_are_taken_and_left_alone() -> None:

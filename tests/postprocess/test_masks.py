@@ -129,7 +129,7 @@ def test_no_instances_give_no_masks() -> None:
     empty = assemble_masks(
         np.ones((4, 72, 104), np.float32), np.empty((0, 4), np.float32), np.empty((0, 4), np.int64), geometry
     )
-    assert empty == []
+    assert list(empty) == []
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from fetalseg.anatomy import structure, structure_names
 from fetalseg.candidates import Candidates
 from fetalseg.instances import Instances
+from fetalseg.lazy_crops import LazyCrops
 from fetalseg.postprocess import PostprocessOptions, Postprocessor
 from fetalseg.preprocess import FrameGeometry, InputRule
 
@@ -47,6 +48,15 @@ def test_a_box_and_its_mask_come_back_in_frame_pixels() -> None:
     assert found.crops[0].all()
     assert (found.masks.sum(), found.frame_shape) == (62 * 62, (100, 200))
     assert (found.labels.dtype, found.scores.dtype, found.boxes.dtype) == (np.int64, np.float32, np.float32)
+
+
+def test_lazy_masks_are_the_same_masks() -> None:
+    found = candidates(("foot", 0.9, (32, 48, 64, 80)), ("hand", 0.8, (20, 40, 30, 50)))
+    process = Postprocessor(structure_names())
+    at_once, lazy = (process(found, GEOMETRY, PostprocessOptions(), lazy_masks=wanted) for wanted in (False, True))
+    assert isinstance(at_once.crops, list)
+    assert isinstance(lazy.crops, LazyCrops)
+    assert (lazy.masks == at_once.masks).all()
 
 
 def test_instances_come_best_first_and_nothing_below_the_minimum() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from fetalseg.anatomy import structure
 from fetalseg.instances import Instances
+from fetalseg.lazy_crops import LazyCrops, Mask
 from fetalseg.tracking import Tracker, TrackerOptions
 
 CRANIUM, HEART, FOOT = (structure(name).label for name in ("cranium", "heart", "foot"))
@@ -293,3 +295,25 @@ def test_tracking_works_without_masks() -> None:
 def test_options_out_of_range_are_refused(wrong: dict[str, float], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         TrackerOptions(**wrong)  # type: ignore[arg-type]
+
+
+def test_masks_are_made_for_what_is_shown_alone() -> None:
+    tracker = started()
+    made: list[int] = []
+
+    def update(frame: int, *rows: Row) -> Instances:
+        found = detections(*rows)
+        crops = found.crops
+
+        def make(row: int) -> Mask:
+            made.append(row)
+            return crops[row]
+
+        return tracker.update(replace(found, crops=LazyCrops([crop.shape for crop in crops], make)), frame * FRAME_S)
+
+    sure, doubtful, weak = (CRANIUM, 0.9, HEAD), (HEART, 0.32, (10, 10, 30, 30)), (FOOT, 0.2, (250, 180, 290, 220))
+    assert [len(update(0, sure, doubtful, weak)), made] == [1, [0]]  # the heart's evidence is not enough yet
+    assert [len(update(1, sure, weak)), made] == [1, [0, 0]]
+    shown = update(2, weak)
+    assert (len(shown), made) == (1, [0, 0])  # held, with the mask it had
+    assert shown.crops[0].all()

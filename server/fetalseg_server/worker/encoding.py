@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from fetalseg.encoding import polygons_json
 from fetalseg.instances import Instances
 from fetalseg_server.options import MaskWord
 
@@ -36,36 +37,34 @@ def result_body(instances: Instances, masks: MaskWord, view: tuple[str, float] |
             "box": [round(value, 2) for value in box],
             "track_id": track_id,
             "fetus": None,
-            **mask,
         }
-        for label, score, box, track_id, mask in zip(
+        for label, score, box, track_id in zip(
             instances.labels.tolist(),
             instances.scores.tolist(),
             instances.boxes.tolist(),
             _track_ids(instances),
-            _masks(instances, masks),
             strict=True,
         )
     ]
-    body = json.dumps({"view": shown, "instances": rows}, separators=(",", ":"), allow_nan=False)
-    return body[1:-1]
+    texts = [_json(row)[:-1] + mask + "}" for row, mask in zip(rows, _masks(instances, masks), strict=True)]
+    return f'"view":{_json(shown)},"instances":[{",".join(texts)}]'
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
 def _track_ids(instances: Instances) -> list[int] | list[None]:
     return [None] * len(instances) if instances.track_ids is None else instances.track_ids.tolist()
 
 
-def _masks(instances: Instances, masks: MaskWord) -> list[dict[str, Any]]:
+def _masks(instances: Instances, masks: MaskWord) -> list[str]:
+    """What the masks add to the JSON of each instance, with the comma before it."""
     if masks == "polygon":
-        return [{"polygon": [[_short(v) for v in ring] for ring in rings]} for rings in instances.polygons()]
+        return [f',"polygon":{rings}' for rings in polygons_json(instances.crops, instances.crop_boxes[:, :2])]
     if masks == "rle":
-        return [{"rle": rle} for rle in instances.rle()]
-    return [{} for _ in range(len(instances))]
-
-
-def _short(value: float) -> int | float:
-    """Rings follow pixel edges, so most numbers are whole: "12" is half as long as "12.0"."""
-    return int(value) if value == int(value) else round(value, 2)
+        return [f',"rle":{_json(rle)}' for rle in instances.rle()]
+    return [""] * len(instances)
 
 
 def encode_png(pixels: npt.NDArray[np.uint8]) -> bytes:

@@ -91,9 +91,10 @@ class Networks:
         return [candidates.frame(index) for index in range(len(images))]
 
     def finish(self, candidates: Candidates, geometry: FrameGeometry, job: Job) -> Instances:
-        """The instances of one frame, as the client and its rung want them."""
+        """The instances of one frame, as the client and its rung want them; for a job to be tracked with lazy masks."""
         segmenter = self._segmenter(job)
-        return segmenter.finish(candidates, geometry, self._options(segmenter.default_options, job))
+        options = self._options(segmenter.default_options, job)
+        return segmenter.finish(candidates, geometry, options, lazy_masks=job.track)
 
     def min_score(self, job: Job) -> float:
         """0..1, that a job means."""
