@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-GROUND = {"anatomy", "taxonomy", "errors", "frame", "instances", "candidates", "encoding"}
+GROUND = {"anatomy", "taxonomy", "errors", "frame", "instances", "lazy_crops", "candidates", "encoding"}
 
 # part of fetalseg: parts that it may import, besides its own
 MAY_IMPORT: dict[str, set[str]] = {
@@ -20,7 +20,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "frame": {"errors"},
     "candidates": {"errors"},
     "encoding": set(),
-    "instances": {"anatomy", "encoding"},
+    "lazy_crops": set(),
+    "instances": {"anatomy", "encoding", "lazy_crops"},
     "preprocess": GROUND,
     "model_file": {"errors", "preprocess"},
     "postprocess": GROUND | {"preprocess"},
