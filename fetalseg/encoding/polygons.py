@@ -150,7 +150,9 @@ def polygons(crops: Sequence[npt.NDArray[np.bool_]], corners: npt.NDArray[np.int
         For each mask its rings, for each ring x, y, x, y, ... in frame pixels (pixel (i, j) covers [i, i+1) x
         [j, j+1)), not closed, at least three points. A mask without foreground has no ring.
     """
-    return [[[half / 2 for half in ring] for ring in rings] for rings in _outlines(crops, corners)]
+    halves, outlines = _outlines(crops, corners)
+    values = (halves / 2).tolist()
+    return [[values[ring] for ring in rings] for rings in outlines]
 
 
 def polygons_json(crops: Sequence[npt.NDArray[np.bool_]], corners: npt.NDArray[np.int64]) -> list[str]:
@@ -160,11 +162,9 @@ def polygons_json(crops: Sequence[npt.NDArray[np.bool_]], corners: npt.NDArray[n
     """
     edges = [(x + crop.shape[1], y + crop.shape[0]) for crop, (x, y) in zip(crops, corners.tolist(), strict=True)]
     furthest = 2 * max((max(edge) for edge in edges), default=0)
-    number = _numbers(furthest.bit_length()).__getitem__
-    return [
-        "[" + ",".join("[" + ",".join(map(number, ring)) + "]" for ring in rings) + "]"
-        for rings in _outlines(crops, corners)
-    ]
+    halves, outlines = _outlines(crops, corners)
+    values = list(map(_numbers(furthest.bit_length()).__getitem__, halves.tolist()))
+    return ["[" + ",".join(f"[{','.join(values[ring])}]" for ring in rings) + "]" for rings in outlines]
 
 
 @lru_cache(maxsize=16)
@@ -173,8 +173,10 @@ def _numbers(bits: int) -> list[str]:
     return [f"{half // 2}.5" if half % 2 else str(half // 2) for half in range(1 << bits)]
 
 
-def _outlines(crops: Sequence[npt.NDArray[np.bool_]], corners: npt.NDArray[np.int64]) -> list[list[list[int]]]:
-    """`polygons` in half pixels."""
+def _outlines(
+    crops: Sequence[npt.NDArray[np.bool_]], corners: npt.NDArray[np.int64]
+) -> tuple[Integers, list[list[slice]]]:
+    """All points x, y, x, y, ... in half pixels, and for each mask where its rings lie among them."""
     borders: list[Integers] = []
     owners: list[int] = []
     for owner, (crop, corner) in enumerate(zip(crops, corners.tolist(), strict=True)):
@@ -183,16 +185,16 @@ def _outlines(crops: Sequence[npt.NDArray[np.bool_]], corners: npt.NDArray[np.in
             found, _ = cv2.findContours(image, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=corner)
             borders.extend(np.asarray(border, np.int32) for border in found)
             owners.extend([owner] * len(found))
-    result: list[list[list[int]]] = [[] for _ in crops]
+    result: list[list[slice]] = [[] for _ in crops]
     if not borders:
-        return result
+        return np.empty(0, np.int32), result
     rings = _Rings.of(np.array([len(border) for border in borders]))
     pixels = np.ascontiguousarray(np.concatenate(borders).reshape(-1, 2).T)
     points, rings = _thinned(_crack_runs(pixels, np.array(owners), rings))
-    flat = points.T.ravel().tolist()
+    starts = (2 * rings.starts).tolist()
     for ring in np.argsort(-_areas(points, rings), kind="stable").tolist():
-        result[owners[ring]].append(flat[2 * rings.starts[ring] : 2 * rings.starts[ring + 1]])
-    return result
+        result[owners[ring]].append(slice(starts[ring], starts[ring + 1]))
+    return points.T.ravel(), result
 
 
 def _crack_runs(pixels: Integers, owners: Positions, rings: _Rings) -> _Runs:
