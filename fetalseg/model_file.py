@@ -190,9 +190,11 @@ def freeze_thresholds(model: str | Path, out: str | Path, thresholds: Mapping[st
     check_thresholds(facts)
     others = b"".join(one.raw for one in _fields(model.read_bytes()) if not _holds_facts(one))
     entry = _written(1, METADATA_KEY.encode()) + _written(2, facts.to_json().encode())
+    part = out.with_name(f"{out.name}.part")  # `out` may be the model itself, and is whole or as it was
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_bytes(others + _written(_METADATA_PROPS, entry))
+        part.write_bytes(others + _written(_METADATA_PROPS, entry))
+        part.replace(out)
     except OSError as error:
         raise ModelFileError(f"can't write the model file {out}: {error.strerror}") from None
     return facts

@@ -159,6 +159,10 @@ def test_frozen_thresholds_are_in_the_copy_and_all_else_stays_as_it_was(tmp_path
     # Another choice replaces the first.
     freeze_thresholds(out, tmp_path / "again.onnx", {"heart": 0.5}, "")
     assert read_facts(tmp_path / "again.onnx").thresholds == {"heart": 0.5}
+    # In its own place, too, and nothing is left beside it.
+    freeze_thresholds(out, out, {"spine": 0.6}, "")
+    assert read_facts(out).thresholds == {"spine": 0.6}
+    assert list(out.parent.iterdir()) == [out]
 
 
 def test_facts_without_thresholds_are_written_as_before_there_were_any() -> None:
