@@ -15,6 +15,7 @@ from crafted_model import crafted_facts, write_crafted_model
 
 from fetalseg.model_file import file_digest
 from fetalseg_server.error_text import without_folders
+from fetalseg_server.protocol import FrameFlag
 from fetalseg_server.settings import Settings
 from server.live import Client, RunningServer, encoded, picture, running
 from server.test_drain import serving
@@ -92,6 +93,27 @@ def test_no_frame_is_lost_while_the_model_is_replaced(server: RunningServer, mod
         thread.join()
     assert answers[0].status == 200
     assert set(kinds[:-1]) <= {"result"}
+
+
+def test_no_identity_is_given_twice_while_the_former_worker_still_answers(
+    model: Path, crafted_settings: Settings
+) -> None:
+    settings = replace(crafted_settings, model=str(model), engine_timeout_s=100.0)
+    with running(settings) as server, Client(server.url, {"masks": "none"}) as client:
+        assert client.ask(1, JPEG_BYTES)["instances"][0]["track_id"] == 1
+        write_model(model, "2.0.0")
+        former = server.worker()
+        former.suspend()
+        client.send_frame(2, JPEG_BYTES, flags=FrameFlag.DISCONTINUITY)  # its structure gets a new identity
+        server.wait_until(lambda: server.server.service.pool.lanes[0].worker.in_flight == 1)
+        server.reload()
+        client.send_frame(3, JPEG_BYTES, flags=FrameFlag.DISCONTINUITY)  # another new one, from the new worker
+        client.send_json({"type": "ping", "id": 1})
+        assert client.receive()["type"] == "pong"  # the frame was received
+        former.resume()
+        assert client.receive()["instances"][0]["track_id"] == 2
+        assert client.receive()["code"] == "model_changed"
+        assert client.receive()["instances"][0]["track_id"] == 3
 
 
 def test_a_file_that_is_no_model_changes_nothing_and_says_why(server: RunningServer, model: Path) -> None:

@@ -71,7 +71,7 @@ class Lane:
         return len(self.scheduler) + self.worker.in_flight
 
     def switch(self, worker: WorkerProcess, load: WorkerLoad) -> WorkerProcess:
-        """Sends all further frames to another worker; returns the one before, which still answers what it has."""
+        """Sends all further frames to another worker; returns the one before, which first answers what it has."""
         before, self.worker, self.load = self.worker, worker, load
         self.scheduler.switch(worker, load)
         return before

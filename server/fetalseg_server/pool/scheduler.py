@@ -60,6 +60,7 @@ class Scheduler:
 
     def __init__(self, worker: WorkerProcess, load: WorkerLoad) -> None:
         self._worker = worker
+        self._former: list[WorkerProcess] = []  # those before it that still owe answers
         self._load = load
         self._pace = Pace()
         self._waiting: FairQueue[FrameSource] = FairQueue()
@@ -71,7 +72,12 @@ class Scheduler:
         return len(self._waiting)
 
     def switch(self, worker: WorkerProcess, load: WorkerLoad) -> None:
-        """From now on frames go to another worker; the one before still answers what it has."""
+        """From now on frames go to another worker, once the one before has answered what it has.
+
+        A worker numbers the structures that it tracks from the last identity that was known when it got the frame. Two
+        workers with frames of one session would both give the next identities, to different structures.
+        """
+        self._former = [former for former in (*self._former, self._worker) if former.in_flight]
         self._worker, self._load, self._pace = worker, load, Pace()
         self.pump()
 
@@ -105,6 +111,10 @@ class Scheduler:
             self._pumping = False
 
     def _may_hand_over(self) -> bool:
+        # It ends: a worker that gives no answer is killed, its frames are answered, and that leads to `pump`.
+        self._former = [former for former in self._former if former.in_flight]
+        if self._former:
+            return False
         if not self._worker.ready or self._worker.in_flight < self._worker.batch:
             return True
         if self._worker.in_flight >= _STAGES * self._worker.batch:

@@ -176,7 +176,7 @@ class Job:
             because that frame may be skipped.
         frozen: the console shows a standing picture.
         last_track_id: highest identity that the session has been told; new ones lie above it, also in a worker that
-            knows nothing of the session.
+            knows nothing of the session. No two workers have frames of one session, see `Scheduler.switch`.
         rung: of the quality ladder.
     """
 
