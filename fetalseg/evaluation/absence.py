@@ -15,6 +15,7 @@ import numpy.typing as npt
 from fetalseg.anatomy import VIEWS
 from fetalseg.data.records import CocoSet
 from fetalseg.evaluation.best_detection import found_per_frame
+from fetalseg.evaluation.bootstrap import Draws, Resampled, resampled_ratios
 from fetalseg.evaluation.frame_weights import FrameWeights, frame_weights
 from fetalseg.evaluation.scored_frames import ScoredFrame
 
@@ -86,6 +87,31 @@ class AbsenceOutcomes:
         times = frame_weights(weights, len(self.absent)) * self.absent
         own = None if self.in_own_view is None else self._counts(times * self.in_own_view)
         return AbsenceFigures(self.structure, self._counts(times), own)
+
+    def resampled(self, draws: Draws) -> dict[str, dict[str, Resampled]]:
+        """ "specificity" and "per_100" in every resample, by "all_views" and, for a structure of a view, "own_view".
+
+        Args:
+            draws: over the same frames.
+
+        Raises:
+            ValueError: draws over another number of frames.
+        """
+        parts = {"all_views": self.absent}
+        if self.in_own_view is not None:
+            parts["own_view"] = self.absent & self.in_own_view
+        return {
+            part: dict(
+                zip(
+                    ("specificity", "per_100"),
+                    resampled_ratios(
+                        [where & (self.detections == 0), 100 * where * self.detections], [where] * 2, draws
+                    ),
+                    strict=True,
+                )
+            )
+            for part, where in parts.items()
+        }
 
     def _counts(self, times: npt.NDArray[np.int64]) -> AbsenceCounts:
         return AbsenceCounts(

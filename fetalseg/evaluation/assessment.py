@@ -10,10 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from fetalseg.data.records import CocoSet
-from fetalseg.evaluation.absence import AbsenceFigures, absence_outcomes
+from fetalseg.evaluation.absence import AbsenceFigures, AbsenceOutcomes, absence_outcomes
 from fetalseg.evaluation.best_detection import MatchRule
 from fetalseg.evaluation.bootstrap import (
     RESAMPLES,
@@ -21,13 +19,12 @@ from fetalseg.evaluation.bootstrap import (
     Interval,
     Resampled,
     draw_resamples,
-    percentile_interval,
     resampled_ratio,
 )
 from fetalseg.evaluation.coco_figures import CocoFigures, coco_figures, mean_figures
 from fetalseg.evaluation.error_kinds import ErrorAnalysis, find_errors
 from fetalseg.evaluation.evaluator import Evaluation
-from fetalseg.evaluation.head_circumference import HeadFigures, head_outcomes
+from fetalseg.evaluation.head_circumference import HeadFigures, HeadOutcomes, head_outcomes
 from fetalseg.evaluation.matches import Matches, match_all
 from fetalseg.evaluation.operating_points import (
     Calibration,
@@ -37,20 +34,27 @@ from fetalseg.evaluation.operating_points import (
     calibration,
     threshold_curve,
 )
-from fetalseg.evaluation.overlap import OverlapFigures
+from fetalseg.evaluation.overlap import OverlapFigures, OverlapOutcomes
 from fetalseg.evaluation.precision import PrecisionCurve, precision_recall
+from fetalseg.evaluation.resampled_overlap import resampled_overlap
 from fetalseg.evaluation.resampled_precision import precision_figures
+from fetalseg.evaluation.resampled_shares import resampled_shares
+from fetalseg.evaluation.resampled_slices import resampled_slices
 from fetalseg.evaluation.scored_frames import ScoredFrame
 from fetalseg.evaluation.slices import Slice, SliceFigures, slice_figures, slices_by, slices_by_value
-from fetalseg.evaluation.structure_tables import Outcome, StructureOutcomes, StructureRow, structure_outcomes
+from fetalseg.evaluation.structure_tables import StructureOutcomes, StructureRow, structure_outcomes
 from fetalseg.evaluation.view_confusion import ViewConfusion, ViewOutcomes, view_outcomes
 
 __all__ = [
     "MATCH_RULES",
+    "AbsenceRow",
     "Assessment",
     "AssessmentOptions",
+    "HeadRow",
     "KindFigures",
     "Measure",
+    "OverlapRow",
+    "SliceRow",
     "TableRow",
     "ViewFigures",
     "assess",
@@ -105,10 +109,64 @@ class TableRow:
 
     Attributes:
         row: counts and shares.
-        intervals: of "accuracy", "recall", "precision", "specificity" and "f1"; None where there is no share.
+        intervals: of "accuracy", "recall", "precision", "specificity", "f1" and "wrong_view_per_100"; None where there
+            is no share.
     """
 
     row: StructureRow
+    intervals: dict[str, Interval | None]
+
+
+@dataclass(frozen=True)
+class OverlapRow:
+    """How the best detections of a structure lie.
+
+    Attributes:
+        figures: of all frames.
+        intervals: of the figures in `OVERLAP_MEASURES`; None where there is no figure.
+    """
+
+    figures: OverlapFigures
+    intervals: dict[str, Interval | None]
+
+
+@dataclass(frozen=True)
+class AbsenceRow:
+    """What is drawn where a structure is absent.
+
+    Attributes:
+        figures: of all frames.
+        intervals: by "all_views" and, for a structure of a view, "own_view": of "specificity" and "per_100"; None where
+            the structure is never absent.
+    """
+
+    figures: AbsenceFigures
+    intervals: dict[str, dict[str, Interval | None]]
+
+
+@dataclass(frozen=True)
+class HeadRow:
+    """Head circumference.
+
+    Attributes:
+        figures: of all heads.
+        intervals: by "found" and "annotated": of "mean", "sd" and "mae"; None where there are too few.
+    """
+
+    figures: HeadFigures
+    intervals: dict[str, dict[str, Interval | None]]
+
+
+@dataclass(frozen=True)
+class SliceRow:
+    """One slice.
+
+    Attributes:
+        figures: average precision in it.
+        intervals: of AP50, by name of the structure and "mean"; None where there is no ground truth.
+    """
+
+    figures: SliceFigures
     intervals: dict[str, Interval | None]
 
 
@@ -150,14 +208,14 @@ class Assessment:
     kinds: dict[Measure, dict[str, KindFigures]]
     means: dict[Measure, CocoFigures]
     precision: dict[str, Resampled]
-    overlaps: dict[str, OverlapFigures]
+    overlaps: dict[str, OverlapRow]
     errors: dict[Measure, ErrorAnalysis]
     calibration: dict[Measure, Calibration | None]
     table3: dict[MatchRule, dict[str, TableRow]]
     views: ViewFigures | None
-    absence: dict[str, AbsenceFigures]
-    head: HeadFigures | None
-    slices: dict[Measure, list[SliceFigures]]
+    absence: dict[str, AbsenceRow]
+    head: HeadRow | None
+    slices: dict[Measure, list[SliceRow]]
 
 
 def assess(
@@ -196,7 +254,7 @@ def assess(
     told = view_outcomes(frames, truth)
     head = head_outcomes(frames, truth, evaluation.facts)
     tell("slices")
-    sliced = {kind: slice_figures(slices, found, truth.structures) for kind, found in matches.items()}
+    sliced = {kind: _slice_rows(slices, found, truth, draws) for kind, found in matches.items()}
     tell("intervals")
     return Assessment(
         evaluation=evaluation,
@@ -204,17 +262,17 @@ def assess(
         kinds=kinds,
         means={kind: mean_figures([one.figures for one in found.values()]) for kind, found in kinds.items()},
         precision=precision_figures({str(kind): found for kind, found in matches.items()}, truth.structures, draws),
-        overlaps={name: one.figures() for name, one in evaluation.overlaps.items()},
+        overlaps={name: _overlap_row(one, draws) for name, one in evaluation.overlaps.items()},
         errors=errors,
         calibration={kind: calibration(list(found.values())) for kind, found in matches.items()},
         table3=tables,
         views=None if told is None else _view_figures(told, draws),
         absence={
-            one.structure: one.figures()
+            one.structure: _absence_row(one, draws)
             for one in absence_outcomes(frames, truth)
             if one.structure in evaluation.overlaps
         },
-        head=None if head is None else head.figures(),
+        head=None if head is None else _head_row(head, draws),
         slices=sliced,
     )
 
@@ -254,28 +312,37 @@ def _of_structure(matches: Matches) -> KindFigures:
 def _table_rows(rows: Iterable[StructureOutcomes], evaluation: Evaluation, draws: Draws) -> dict[str, TableRow]:
     """Of the structures that the system finds."""
     return {
-        one.structure: TableRow(one.row(), _share_intervals(one, draws))
+        one.structure: TableRow(one.row(), _intervals(resampled_shares(one, draws)))
         for one in rows
         if one.structure in evaluation.overlaps
     }
 
 
-def _share_intervals(one: StructureOutcomes, draws: Draws) -> dict[str, Interval | None]:
-    # The resamples are counted once for all shares.
-    _, tp, fp, fn, tn = (draws.weights @ (one.cells[:, None] == np.arange(len(Outcome)))).T
-    shares = {
-        "accuracy": (tp + tn, tp + fp + fn + tn),
-        "recall": (tp, tp + fn),
-        "precision": (tp, tp + fp),
-        "specificity": (tn, tn + fp),
-        "f1": (2 * tp, 2 * tp + fp + fn),
-    }
-    row = one.row()
-    intervals: dict[str, Interval | None] = {}
-    for name, (above, below) in shares.items():
-        values = np.where(below > 0, above / np.maximum(below, 1), np.nan)
-        intervals[name] = None if getattr(row, name) is None else percentile_interval(values)
-    return intervals
+def _overlap_row(one: OverlapOutcomes, draws: Draws) -> OverlapRow:
+    return OverlapRow(one.figures(), _intervals(resampled_overlap(one, draws)))
+
+
+def _absence_row(one: AbsenceOutcomes, draws: Draws) -> AbsenceRow:
+    return AbsenceRow(one.figures(), {part: _intervals(rows) for part, rows in one.resampled(draws).items()})
+
+
+def _head_row(outcomes: HeadOutcomes, draws: Draws) -> HeadRow | None:
+    figures = outcomes.figures()
+    if figures is None:
+        return None
+    return HeadRow(figures, {part: _intervals(rows) for part, rows in outcomes.resampled(draws).items()})
+
+
+def _slice_rows(
+    slices: Sequence[Slice], matches: Mapping[int, Matches], truth: CocoSet, draws: Draws
+) -> list[SliceRow]:
+    figures = slice_figures(slices, matches, truth.structures)
+    resampled = resampled_slices(slices, matches, truth.structures, draws)
+    return [SliceRow(one, _intervals(rows)) for one, rows in zip(figures, resampled, strict=True)]
+
+
+def _intervals(rows: Mapping[str, Resampled]) -> dict[str, Interval | None]:
+    return {name: one.interval for name, one in rows.items()}
 
 
 def _view_figures(told: ViewOutcomes, draws: Draws) -> ViewFigures:

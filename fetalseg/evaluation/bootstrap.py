@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,8 @@ __all__ = [
     "percentile_interval",
     "resampled_figure",
     "resampled_ratio",
+    "resampled_ratios",
+    "weighted_sums",
 ]
 
 RESAMPLES = 1000
@@ -55,6 +58,11 @@ class Draws:
 
     def __len__(self) -> int:
         return len(self.weights)
+
+    @cached_property
+    def factors(self) -> npt.NDArray[np.float64]:
+        """The weights as float64 [R, F]: whole numbers are multiplied many times slower."""
+        return self.weights.astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -155,11 +163,41 @@ def resampled_ratio(numerators: npt.ArrayLike, denominators: npt.ArrayLike, draw
         draws: the resamples.
     """
     above, below = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
-    total = float(below.sum())
-    sums = draws.weights @ below
-    with np.errstate(invalid="ignore", divide="ignore"):
-        values = np.where(sums > 0, draws.weights @ above / sums, np.nan)
-    return Resampled(float(above.sum()) / total if total else None, values)
+    return resampled_ratios(above[None], below[None], draws)[0]
+
+
+def resampled_ratios(numerators: npt.ArrayLike, denominators: npt.ArrayLike, draws: Draws) -> list[Resampled]:
+    """K figures as of `resampled_ratio` at once.
+
+    Args:
+        numerators: [K, F].
+        denominators: [K, F].
+        draws: the resamples.
+
+    Raises:
+        ValueError: draws over another number of frames.
+    """
+    above, below = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
+    parts, wholes = np.split(weighted_sums(np.concatenate([above, below]), draws), 2)
+    values = np.where(wholes > 0, parts / np.where(wholes > 0, wholes, 1), np.nan)
+    totals: list[tuple[float, float]] = list(zip(above.sum(axis=1).tolist(), below.sum(axis=1).tolist(), strict=True))
+    return [Resampled(part / whole if whole else None, row) for (part, whole), row in zip(totals, values, strict=True)]
+
+
+def weighted_sums(values: npt.NDArray[np.float64], draws: Draws) -> npt.NDArray[np.float64]:
+    """The sum of each row in each resample, [K, R].
+
+    Args:
+        values: [K, F].
+        draws: the resamples.
+
+    Raises:
+        ValueError: draws over another number of frames.
+    """
+    if values.shape[1] != draws.weights.shape[1]:
+        raise ValueError(f"{values.shape[1]} frames, and draws over {draws.weights.shape[1]}")
+    sums: npt.NDArray[np.float64] = values @ draws.factors.T
+    return sums
 
 
 def mean_resampled(figures: Sequence[Resampled]) -> Resampled:

@@ -20,6 +20,7 @@ from fetalseg.data.facts import spacing_mm
 from fetalseg.data.records import CocoSet
 from fetalseg.encoding import decode_mask
 from fetalseg.evaluation.best_detection import MIN_BEST_SCORE, counted
+from fetalseg.evaluation.bootstrap import Draws, Resampled, weighted_sums
 from fetalseg.evaluation.coco import truth_mask
 from fetalseg.evaluation.frame_weights import FrameWeights, frame_weights
 from fetalseg.evaluation.scored_frames import ScoredFrame
@@ -115,6 +116,18 @@ class HeadOutcomes:
         annotated = Agreement.of(_differences(self.annotated, self.given, times))
         return HeadFigures(frames, frames - found.n, found, annotated)
 
+    def resampled(self, draws: Draws) -> dict[str, dict[str, Resampled]]:
+        """ "mean", "sd" and "mae" of `Agreement` in every resample, by "found" and "annotated".
+
+        Args:
+            draws: over the same frames.
+
+        Raises:
+            ValueError: draws over another number of frames.
+        """
+        measured = {"found": self.found, "annotated": self.annotated}
+        return {name: _resampled_agreement(values - self.given, draws) for name, values in measured.items()}
+
 
 def head_outcomes(
     frames: Sequence[ScoredFrame], truth: CocoSet, facts: Mapping[int, Mapping[str, Any]]
@@ -201,3 +214,26 @@ def _differences(
     differences = measured - given
     kept = ~np.isnan(differences)
     return np.repeat(differences[kept], times[kept])
+
+
+def _resampled_agreement(differences: npt.NDArray[np.float64], draws: Draws) -> dict[str, Resampled]:
+    """As of `HeadOutcomes.resampled`.
+
+    Args:
+        differences: [F], NaN in frames that have none.
+        draws: over the same frames.
+    """
+    known = ~np.isnan(differences)
+    whole = Agreement.of(differences[known])
+    # From the mean of all, or the squares would be differences of large numbers.
+    centre = 0.0 if whole.mean is None else whole.mean
+    apart = np.where(known, differences - centre, 0.0)
+    absolute = np.where(known, np.abs(differences), 0.0)
+    n, sums, squares, off = weighted_sums(np.stack([known.astype(np.float64), apart, apart**2, absolute]), draws)
+    some, several = np.maximum(n, 1), np.maximum(n - 1, 1)
+    variances = np.maximum(squares - sums**2 / some, 0) / several
+    return {
+        "mean": Resampled(whole.mean, np.where(n > 0, centre + sums / some, np.nan)),
+        "sd": Resampled(whole.sd, np.where(n > 1, np.sqrt(variances), np.nan)),
+        "mae": Resampled(whole.mae, np.where(n > 0, off / some, np.nan)),
+    }

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fetalseg.evaluation import absence, coco_figures, head_circumference, overlap, structure_tables, view_confusion
-from fetalseg.evaluation.assessment import Assessment, KindFigures, Measure
+from fetalseg.evaluation.assessment import AbsenceRow, Assessment, HeadRow, KindFigures, Measure, OverlapRow, SliceRow
 from fetalseg.evaluation.best_detection import MIN_BEST_SCORE
 from fetalseg.evaluation.bootstrap import LEVEL, Interval
 from fetalseg.evaluation.error_kinds import StructureErrors
@@ -21,7 +21,6 @@ from fetalseg.evaluation.operating_points import Calibration, ThresholdCurve
 from fetalseg.evaluation.precision import RECALL_POINTS, AveragePrecision
 from fetalseg.evaluation.resampled_precision import MEAN, MEASURES, figure_name
 from fetalseg.evaluation.scored_frames import MAX_DETECTIONS
-from fetalseg.evaluation.slices import SliceFigures
 
 __all__ = ["CURVES_SCHEMA", "SCHEMA", "curves", "metrics"]
 
@@ -60,8 +59,8 @@ def metrics(assessment: Assessment, run: dict[str, Any]) -> dict[str, Any]:
         "views": None
         if views is None
         else {**view_confusion.as_json(views.confusion), "interval": _intervals(views.intervals)},
-        "absence": {name: absence.as_json(one) for name, one in assessment.absence.items()},
-        "head_circumference": None if head is None else head_circumference.as_json(head),
+        "absence": {name: _absence(one) for name, one in assessment.absence.items()},
+        "head_circumference": None if head is None else _head(head),
         "slices": _slices(assessment),
         "protocol": _protocol(assessment, run),
         **run,
@@ -107,7 +106,7 @@ def _structure(assessment: Assessment, name: str, result: StructureResult) -> di
         **{kind: _kind(assessment, name, kind) for kind in _KINDS},
         "centre_hit": result.centre_hit,
         "dice": result.dice,
-        "overlap": None if overlaps is None else overlap.as_json(overlaps),
+        "overlap": None if overlaps is None else _overlap(overlaps),
         "errors": {kind: _errors(one) for kind, one in errors.items()},
         "threshold": {
             kind: None if one is None or one.threshold is None else asdict(one.threshold) for kind, one in kinds.items()
@@ -135,6 +134,25 @@ def _intervals(rows: dict[str, Interval | None]) -> dict[str, Any]:
     return {**bounds, "dropped": max((one.dropped for one in rows.values() if one is not None), default=None)}
 
 
+def _overlap(row: OverlapRow) -> dict[str, Any]:
+    return {**overlap.as_json(row.figures), "interval": _intervals(row.intervals)}
+
+
+def _absence(row: AbsenceRow) -> dict[str, Any]:
+    parts = absence.as_json(row.figures)
+    return {
+        name: None if part is None else {**part, "interval": _intervals(row.intervals[name])}
+        for name, part in parts.items()
+    }
+
+
+def _head(row: HeadRow) -> dict[str, Any]:
+    written = head_circumference.as_json(row.figures)
+    for part, intervals in row.intervals.items():
+        written[part] = {**written[part], "interval": _intervals(intervals)}
+    return written
+
+
 def _errors(errors: StructureErrors | None) -> dict[str, Any] | None:
     return None if errors is None else {"counts": errors.counts, "costs": errors.costs}
 
@@ -146,23 +164,25 @@ def _calibration(found: Calibration | None) -> dict[str, Any] | None:
 def _slices(assessment: Assessment) -> dict[str, dict[str, Any]]:
     slices: dict[str, dict[str, Any]] = {}
     for kind, rows in assessment.slices.items():
-        for one in rows:
+        for row in rows:
+            one = row.figures
             values = slices.setdefault(one.field, {})
             empty: dict[str, Any] = dict.fromkeys(_KINDS)
             part = values.setdefault(one.value, {"frames": one.frames, **empty, "structures": {}})
-            part[kind] = _precision(one.mean)
-            _add_structures(part["structures"], one, kind)
+            part[kind] = _precision(one.mean, row.intervals[MEAN])
+            _add_structures(part["structures"], row, kind)
     return slices
 
 
-def _add_structures(rows: dict[str, Any], one: SliceFigures, kind: Measure) -> None:
-    for name, figures in one.structures.items():
+def _add_structures(rows: dict[str, Any], row: SliceRow, kind: Measure) -> None:
+    for name, figures in row.figures.structures.items():
         if figures.n:
-            rows.setdefault(name, dict.fromkeys(_KINDS))[kind] = _precision(figures)
+            rows.setdefault(name, dict.fromkeys(_KINDS))[kind] = _precision(figures, row.intervals[name])
 
 
-def _precision(figures: AveragePrecision) -> dict[str, float | int | None]:
-    return {"AP": figures.ap, "AP50": figures.ap50, "AP75": figures.ap75, "n": figures.n}
+def _precision(figures: AveragePrecision, ap50: Interval | None) -> dict[str, Any]:
+    row = {"AP": figures.ap, "AP50": figures.ap50, "AP75": figures.ap75, "n": figures.n}
+    return {**row, "interval": _intervals({"AP50": ap50})}
 
 
 def _curve(figures: KindFigures) -> dict[str, Any]:

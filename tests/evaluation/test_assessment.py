@@ -93,9 +93,12 @@ def test_tables_views_and_absence_are_counted_on_the_same_frames() -> None:
     assert content["views"]["confusion"]["head"] == {
         **{"head": 1, "neck": 0, "thorax": 0, "abdomen": 0, "extremity": 0, "spine": 0, "none": 1}
     }
-    assert content["absence"]["cranium"]["all_views"] == {
-        **{"frames": 1, "clear": 0, "detections": 1, "specificity": 0, "per_100": 100}
-    }
+    absent = content["absence"]["cranium"]["all_views"]
+    interval = absent.pop("interval")
+    assert absent == {"frames": 1, "clear": 0, "detections": 1, "specificity": 0, "per_100": 100}
+    # There is one such frame: all resamples that have it agree, and 8 in 27 don't have it.
+    assert (interval["specificity"], interval["per_100"]) == ([0, 0], [100, 100])
+    assert 5 < interval["dropped"] < 25
     assert content["head_circumference"] is None
 
 
@@ -113,6 +116,21 @@ def test_intervals_say_what_was_drawn_and_hold_the_figure() -> None:
     assert content["structures"]["heart"]["box"]["interval"] == {
         **{"AP": None, "AP50": None, "AP75": None, "dropped": None}
     }
+
+
+def test_intervals_stand_with_overlaps_and_slices() -> None:
+    content = written(assessed())
+    interval = content["structures"]["cranium"]["overlap"]["interval"]
+    for name in ("centre_hit", "dice", "iou"):
+        low, high = interval[name]
+        assert 0 <= low < 0.5 < high <= 1
+    assert (interval["hausdorff_px"], interval["hausdorff_mm"]) == ([0, 0], None)
+    head = content["slices"]["view"]["head"]
+    low, high = head["mask"]["interval"]["AP50"]
+    assert 0 <= low < 51 / 101 < high <= 1
+    assert head["structures"]["cranium"]["mask"]["interval"] == head["mask"]["interval"]
+    # An abdomen without annotations has no average precision to have an interval of.
+    assert content["slices"]["view"]["abdomen"]["mask"]["interval"] == {"AP50": None, "dropped": None}
 
 
 def test_without_masks_all_that_needs_them_is_null() -> None:

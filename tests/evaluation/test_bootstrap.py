@@ -18,6 +18,7 @@ from fetalseg.evaluation.bootstrap import (
     percentile_interval,
     resampled_figure,
     resampled_ratio,
+    resampled_ratios,
 )
 
 
@@ -120,3 +121,17 @@ def test_the_mean_is_of_the_same_figures_in_every_resample() -> None:
     assert mean.value == 0.75
     np.testing.assert_array_equal(mean.values, [0.7, np.nan])
     assert mean_resampled([absent]).value is None
+
+
+def test_several_ratios_at_once_are_those_one_by_one() -> None:
+    draws = by_hand([1, 1, 1], [3, 0, 0], [0, 0, 3])
+    above, below = [[1, 0, 0], [0.5, 0.25, 0]], [[1, 1, 0], [1, 1, 1]]
+    together = resampled_ratios(above, below, draws)
+    for found, numerators, denominators in zip(together, above, below, strict=True):
+        alone = resampled_ratio(numerators, denominators, draws)
+        assert found.value == alone.value
+        np.testing.assert_array_equal(found.values, alone.values)
+    assert together[0].values == pytest.approx([0.5, 1, np.nan], nan_ok=True)
+    assert together[1].values == pytest.approx([0.25, 0.5, 0])
+    with pytest.raises(ValueError, match="2 frames, and draws over 3"):
+        resampled_ratios([[1, 0]], [[1, 1]], draws)

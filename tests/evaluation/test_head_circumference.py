@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evaluation.enumerated_draws import all_resamples
 from evaluation.handmade_frames import HEIGHT, HERE, WIDTH, Mask, detections, frame, present, rectangle, set_of
 from fetalseg.evaluation.head_circumference import (
     Agreement,
@@ -124,3 +125,34 @@ def test_without_a_cranium_or_masks_there_is_nothing_to_measure() -> None:
         frame("head", [present("cranium", HERE, rectangle(HERE))], detections(("cranium", 0.9, HERE), masks=False))
     ]
     assert head_outcomes(boxes, set_of(boxes), {}) is None
+
+
+def test_intervals_of_two_patients_are_those_of_their_four_resamples() -> None:
+    # Patient a: 1 and 3 mm too long. Patient b: 2 mm too short, one missed, and one that nothing is given for.
+    nan = math.nan
+    outcomes = HeadOutcomes(
+        given=np.array([100.0, 100, 100, 100, nan]),
+        found=np.array([101.0, 103, 98, nan, nan]),
+        annotated=np.full(5, nan),
+    )
+    found = outcomes.resampled(all_resamples("a", "a", "b", "b", "b"))["found"]
+    # a twice: 1, 3, 1, 3; both: 1, 3, -2; b twice: -2, -2.
+    assert found["mean"].values == pytest.approx([2, 2 / 3, 2 / 3, -2])
+    assert found["mae"].values == pytest.approx([2, 2, 2, 2])
+    # Squares of the deviations: 4 over 3, then 1/9 + 49/9 + 64/9 over 2, then 0.
+    assert found["sd"].values == pytest.approx([math.sqrt(4 / 3), math.sqrt(19 / 3), math.sqrt(19 / 3), 0])
+    whole = outcomes.figures()
+    assert whole is not None
+    for name, one in found.items():
+        assert one.value == pytest.approx(getattr(whole.found, name))
+    nowhere = outcomes.resampled(all_resamples("a", "a", "b", "b", "b"))["annotated"]
+    assert {one.interval for one in nowhere.values()} == {None}
+
+
+def test_one_head_has_a_bias_and_no_spread_to_have_an_interval_of() -> None:
+    outcomes = HeadOutcomes(np.array([100.0, math.nan]), np.array([101.0, math.nan]), np.full(2, math.nan))
+    found = outcomes.resampled(all_resamples("a", "b"))["found"]
+    bias = found["mean"].interval
+    assert bias is not None
+    assert (bias.low, bias.high, bias.dropped) == (1, 1, 1)
+    assert found["sd"].interval is None
