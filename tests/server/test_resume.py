@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -158,6 +159,31 @@ def test_only_the_same_token_goes_on_and_others_learn_nothing(server: RunningSer
         assert client.ready["session"] == session
 
 
+def test_a_new_token_of_the_same_name_goes_on_with_nothing_of_the_former_one(
+    crafted_settings: Settings, tmp_path: Path
+) -> None:
+    tokens = tmp_path / "tokens"
+
+    def write(token: str) -> None:
+        tokens.write_text(f"room-1:{token}\n")
+        tokens.chmod(0o600)
+
+    write("secret-1")
+    with running(replace(crafted_settings, tokens_file=str(tokens))) as server:
+        session = broken_session(server)
+        write("secret-2")
+        server.reload()
+        assert_a_new_session(server, session, "secret-2")
+        assert cranium_frames(server, session, "secret-2") is None
+        with Client(server.url) as former:
+            former.send_json({"type": "hello", "token": "secret-1", "resume": session})
+            assert former.end()[1] == 1008
+        write("secret-1")
+        server.reload()
+        with resume(server, session) as client:
+            assert client.ready["session"] == session
+
+
 def assert_a_new_session(server: RunningServer, session: str, token: str) -> None:
     with resume(server, session, token, examination=True) as client:
         assert client.receive() == {
@@ -179,10 +205,10 @@ def test_what_ends_for_another_reason_than_bye_can_be_resumed(server: RunningSer
         assert cranium(again, 1)["frames"] == 2
 
 
-def cranium_frames(server: RunningServer, session: str) -> int | None:
+def cranium_frames(server: RunningServer, session: str, token: str = "secret-1") -> int | None:
     """From the summary; None where there is none any more."""
     request = urllib.request.Request(
-        f"{server.http}/v1/sessions/{session}/summary", headers={"Authorization": "Bearer secret-1"}
+        f"{server.http}/v1/sessions/{session}/summary", headers={"Authorization": f"Bearer {token}"}
     )
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:

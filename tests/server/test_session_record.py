@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -14,7 +15,7 @@ from fetalseg_server.messages import ModelDescription
 from fetalseg_server.options import SessionOptions
 from fetalseg_server.protocol import Refused
 
-ROOM_1, ROOM_2 = Client("room-1"), Client("room-2")
+ROOM_1, ROOM_2 = Client("room-1", token_digest=b"1"), Client("room-2", token_digest=b"2")
 LONG, SHORT = 1000.0, 0.02
 
 
@@ -96,8 +97,20 @@ async def test_another_client_learns_nothing() -> None:
 
 async def test_the_rights_of_a_client_may_change_between_two_connections() -> None:
     kept = Kept()
-    record = kept.end(kept.begin(Client("room-1", weight=1)))
-    assert kept.records.reclaim(record.id, Client("room-1", weight=2)) is record
+    record = kept.end(kept.begin(ROOM_1))
+    now = replace(ROOM_1, name="room-one", weight=2)
+    assert kept.records.reclaim(record.id, now) is record
+    kept.records.hold(record, Connection())
+    assert kept.records.connected_of(now) == 1
+
+
+async def test_another_token_of_the_same_name_is_another_client() -> None:
+    kept = Kept()
+    record = kept.end(kept.begin(ROOM_1))
+    newer = replace(ROOM_1, token_digest=b"3")
+    assert kept.records.find(record.id, newer) is None
+    assert kept.records.reclaim(record.id, newer) is None
+    assert kept.records.reclaim(record.id, ROOM_1) is record
 
 
 async def test_a_session_that_seems_to_be_connected_is_taken_over() -> None:

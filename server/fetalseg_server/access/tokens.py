@@ -7,7 +7,7 @@ import hmac
 import math
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Client:
         max_fps: frames per second of all its streams and single images together, sustained; None no limit but the
             server's for each stream.
         admin: may change the server (reload its model).
+        token_digest: of the token, empty where none is asked for; a name may be given to another token.
 
     Raises:
         ValueError: a number that makes no sense.
@@ -49,6 +50,7 @@ class Client:
     max_sessions: int | None = None
     max_fps: int | None = None
     admin: bool = False
+    token_digest: bytes = field(default=b"", repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.weight) and self.weight > 0):
@@ -56,6 +58,10 @@ class Client:
         for name, value in (("max_sessions", self.max_sessions), ("max_fps", self.max_fps)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+
+    def has_token_of(self, other: Client) -> bool:
+        """Whether both were let in by the very same token, whatever they are called."""
+        return hmac.compare_digest(self.token_digest, other.token_digest)
 
 
 # Whoever comes while the server has no tokens: another program of this machine.
@@ -84,15 +90,15 @@ class TokenTable:
     """
 
     def __init__(self, entries: Iterable[tuple[str, Client]] = ()) -> None:
-        self._entries: list[tuple[bytes, Client]] = []
+        self._clients: list[Client] = []
         for token, client in entries:
             if not token:
                 raise ValueError(f"the token named {client.name!r} is empty")
-            if client.name in (known.name for _, known in self._entries):
+            if client.name in (known.name for known in self._clients):
                 raise ValueError(f"the token named {client.name!r} is given twice")
             if (other := self.client_of(token)) is not None:
                 raise ValueError(f"{other.name!r} and {client.name!r} have the same token")
-            self._entries.append((_digest(token), client))
+            self._clients.append(replace(client, token_digest=_digest(token)))
 
     @classmethod
     def read(cls, file: Path | None, text: str | None) -> TokenTable:
@@ -114,21 +120,21 @@ class TokenTable:
         return cls(entries)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._clients)
 
     def client_of(self, token: str | None) -> Client | None:
         """Whose token it is, None where it opens nothing."""
         found = None
         given = _digest(token or "")
-        for digest, client in self._entries:
-            if hmac.compare_digest(given, digest):
+        for client in self._clients:
+            if hmac.compare_digest(given, client.token_digest):
                 found = client
         return found
 
     def names_lost(self, newer: TokenTable) -> set[str]:
         """Clients of this table that `newer` doesn't have, or knows by another token."""
-        kept = {(digest, client.name) for digest, client in newer._entries}
-        return {client.name for digest, client in self._entries if (digest, client.name) not in kept}
+        kept = {(client.token_digest, client.name) for client in newer._clients}
+        return {client.name for client in self._clients if (client.token_digest, client.name) not in kept}
 
 
 def _from_lines(text: str, first: int) -> list[tuple[str, Client]]:

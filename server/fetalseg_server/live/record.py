@@ -50,7 +50,7 @@ class SessionRecord:
     """One session.
 
     Attributes:
-        client: whose token began it.
+        client: whose token began it, with the name and the rights that the token had at the latest connection.
         asked: the options that its client named.
         defaults: every option filled in, for where the client said nothing.
         model: as the client was told last.
@@ -226,9 +226,12 @@ class SessionRecords:
         self._make_room()
 
     def find(self, session: str, client: Client) -> SessionRecord | None:
-        """A session of this client; None as well where it is another's, so that nobody learns which ids there are."""
+        """A session of this client's token; None as well where it is another's: nobody learns which ids there are.
+
+        A name is no proof: it may have been given to another token since the session began.
+        """
         record = self._records.get(session)
-        return None if record is None or record.client.name != client.name else record
+        return record if record is not None and record.client.has_token_of(client) else None
 
     def reclaim(self, session: str, client: Client) -> SessionRecord | None:
         """A session that this client may go on with, taken from its connection if that still seems to be there.
@@ -242,6 +245,7 @@ class SessionRecords:
         if (holder := record.holder) is not None:
             holder.give_away()
             self.leave(record, holder)
+        record.client = client
         return record if record.id in self._records else None
 
     def close(self) -> None:
