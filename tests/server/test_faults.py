@@ -56,6 +56,21 @@ def test_sessions_outlive_a_killed_engine(server: RunningServer) -> None:
         assert server.worker().pid != worker.pid
 
 
+def test_a_fault_of_the_server_over_a_result_skips_that_frame_only(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Client(server.url, {}) as client:
+        worker = server.worker()
+        (session,) = server.server.service.sessions
+        with monkeypatch.context() as fault:
+            fault.setattr(session.record, "models", None)  # to note which model a result comes from fails now
+            answer = client.ask(1, JPEG_BYTES)
+        assert (answer["type"], answer["reason"]) == ("skipped", "engine_error")
+        assert answer["detail"] == "the server failed over the engine's answer"
+        assert client.ask(2, JPEG_BYTES)["type"] == "result"
+        assert server.worker().pid == worker.pid
+
+
 def test_a_hanging_engine_is_killed_and_replaced(server: RunningServer) -> None:
     with Client(server.url, {}) as client:
         worker = server.worker()

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from fetalseg_server.pool.calibration import probe
 from fetalseg_server.pool.probe import Probe
 from fetalseg_server.pool.process import WorkerProcess, restart_pause_s
 from fetalseg_server.settings import Settings
-from fetalseg_server.worker.jobs import EngineSettings
+from fetalseg_server.worker.jobs import Answer, EngineSettings
 
 
 @pytest.fixture
@@ -92,6 +93,42 @@ async def test_nobody_waits_for_a_hanging_worker_that_cannot_even_be_killed(
         assert (await probe(worker)).outcome == "result"
     finally:
         os.kill(stuck, signal.SIGKILL)
+
+
+async def test_a_fault_of_who_takes_an_answer_skips_that_frame_and_the_worker_stays(
+    worker: WorkerProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    pid, given = worker.pid, list[Answer]()
+
+    def take(answer: Answer) -> None:
+        given.append(answer)
+        if answer.outcome == "result":
+            raise KeyError("a mistake of the server")
+
+    frame = Probe(640 * 480, 1024 * 1024)
+    assert worker.submit(replace(frame.job(), output="message"), frame.payload, take)
+    await until(lambda: len(given) == 2)
+    assert [answer.outcome for answer in given] == ["result", "engine_error"]
+    assert given[1].detail == "the server failed over the engine's answer"
+    assert "KeyError: 'a mistake of the server'" in caplog.text
+    assert (await probe(worker)).outcome == "result"
+    assert (worker.pid, worker.restarts) == (pid, 0)
+
+
+async def test_a_worker_whose_last_answers_nobody_can_take_is_started_again_all_the_same(worker: WorkerProcess) -> None:
+    lost: list[str] = []
+
+    def take(answer: Answer) -> None:
+        lost.append(answer.detail)
+        raise KeyError("a mistake of the server")
+
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGSTOP)
+    frame = Probe(640 * 480, 1024 * 1024)
+    assert worker.submit(frame.job(), frame.payload, take)
+    kill(worker)
+    await until(lambda: worker.restarts == 1 and worker.ready)
+    assert lost == ["the engine stopped; it is being started again", "the server failed over the engine's answer"]
 
 
 async def test_a_worker_knows_no_token(worker: WorkerProcess) -> None:

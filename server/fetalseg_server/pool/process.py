@@ -42,6 +42,7 @@ _LAST_RESTART_S = 5.0
 _MOST_DOUBLINGS = 10  # enough to get from the first to the last; after a thousand failures no float could hold them
 _IDLE_POLL_S = 0.01
 _LAST_BREATH_S = 1.0  # in which a killed process should be gone
+_FAULT = "the server failed over the engine's answer"  # the server itself, not the engine
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ class WorkerProcess:
         Args:
             job: its id, offset and length are filled in here.
             payload: copied at once.
-            on_answer: called exactly once, later.
+            on_answer: called exactly once, later; once more, with `engine_error`, where it raises an exception.
 
         Returns:
             False where the shared memory has no room for it now; then `on_answer` is never called.
@@ -274,10 +275,10 @@ class WorkerProcess:
         pending, self._pending = self._pending, {}
         for number, work in pending.items():
             self._arena.free(work.block)
-            work.on_answer(Answer(number, "engine_error", "the engine stopped; it is being started again"))
+            self._deliver(work, Answer(number, "engine_error", "the engine stopped; it is being started again"))
         if self._first_start is not None and not self._first_start.done():
             self._first_start.set_exception(EngineError("the engine's process ended before its model was loaded"))
-        self._on_change()
+        self._tell_change()
 
     def _on_packet(self, packet: Packet) -> None:
         event = packet.header.pop("event", None)
@@ -320,8 +321,24 @@ class WorkerProcess:
         if self._pending:
             self._watch(self._timeout_s)
         assert self.info is not None
-        work.on_answer(replace(answer, model=self.info.model))
-        self._on_change()
+        self._deliver(work, replace(answer, model=self.info.model))
+        self._tell_change()
+
+    def _tell_change(self) -> None:
+        try:
+            self._on_change()
+        except Exception:  # no fault of the worker either, see `_deliver`
+            log.exception("the server failed over what to do after an answer of the engine")
+
+    def _deliver(self, work: _Pending, answer: Answer) -> None:
+        """Hands an answer over; a fault of who takes it costs that frame only, and the worker goes on."""
+        for given in (answer, Answer(answer.id, "engine_error", _FAULT)):
+            try:
+                work.on_answer(given)
+            except Exception:
+                log.exception(_FAULT)
+            else:
+                return
 
     def _watch(self, seconds: float) -> None:
         self._watchdog = asyncio.get_running_loop().call_later(seconds, self._kill, seconds)
