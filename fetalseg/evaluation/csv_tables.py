@@ -9,10 +9,13 @@ from typing import Any
 
 __all__ = ["write_tables"]
 
+_KINDS = ("box", "mask", "boundary")
+_ENDS = ("low", "high")
 _MEASURES = ("AP", "AP50", "AP75")
 _OVERLAPS = ("iou", "hausdorff_frames", "hausdorff_px", "hausdorff_mm_frames", "hausdorff_mm")
 _COUNTS = ("view", "frames", "tp", "fp", "fn", "tn")
 _SHARES = ("accuracy", "recall", "precision", "specificity", "f1")
+_INTERVALS = ("centre_hit", "dice", "iou", "hausdorff_px", "hausdorff_mm")
 _WRONG_VIEW = ("other_frames", "wrong_view", "wrong_view_present", "wrong_view_per_100")
 
 Rows = list[list[Any]]
@@ -38,6 +41,7 @@ def _structures(metrics: Mapping[str, Any]) -> Rows:
     for kind in ("box", "mask"):
         heading += [f"{kind}_AP50_low", f"{kind}_AP50_high", f"{kind}_AR100", f"{kind}_threshold", f"{kind}_best_f1"]
     heading += [f"boundary_{m}" for m in _MEASURES]
+    heading += [f"{word}_{end}" for word in _INTERVALS for end in _ENDS]
     rows: Rows = [heading]
     for name, one in metrics["structures"].items():
         row = [name, one["support"], one["frames"], *_chosen(one["box"], _MEASURES)]
@@ -47,29 +51,35 @@ def _structures(metrics: Mapping[str, Any]) -> Rows:
             figures = one[kind] or {}
             row += [*_bounds(figures.get("interval"), "AP50"), figures.get("AR100")]
             row += _chosen(one["threshold"].get(kind), ("threshold", "f1"))
-        rows.append(row + _chosen(one["boundary"], _MEASURES))
+        row += _chosen(one["boundary"], _MEASURES)
+        overlap = one["overlap"] or {}
+        rows.append(row + [bound for word in _INTERVALS for bound in _bounds(overlap.get("interval"), word)])
     return rows
 
 
 def _table3(metrics: Mapping[str, Any]) -> Rows:
     """One row a match rule and structure."""
     shares = [word for share in _SHARES for word in (share, f"{share}_low", f"{share}_high")]
-    rows: Rows = [["match_rule", "structure", *_COUNTS, *shares, *_WRONG_VIEW]]
+    last = [f"wrong_view_per_100_{end}" for end in _ENDS]
+    rows: Rows = [["match_rule", "structure", *_COUNTS, *shares, *_WRONG_VIEW, *last]]
     for rule, table in metrics["table3"].items():
         for name, one in table.items():
             cells = [cell for share in _SHARES for cell in (one[share], *_bounds(one["interval"], share))]
-            rows.append([rule, name, *_chosen(one, _COUNTS), *cells, *_chosen(one, _WRONG_VIEW)])
+            bounds = _bounds(one["interval"], "wrong_view_per_100")
+            rows.append([rule, name, *_chosen(one, _COUNTS), *cells, *_chosen(one, _WRONG_VIEW), *bounds])
     return rows
 
 
 def _slices(metrics: Mapping[str, Any]) -> Rows:
     """One row a field, value and structure, "mean" for all; only where there is ground truth."""
-    words = [f"{kind}_{word}" for kind in ("box", "mask", "boundary") for word in ("n", *_MEASURES)]
+    words = [f"{kind}_{word}" for kind in _KINDS for word in ("n", *_MEASURES)]
+    words += [f"{kind}_AP50_{end}" for kind in _KINDS for end in _ENDS]
     rows: Rows = [["field", "value", "frames", "structure", *words]]
     for field, values in metrics["slices"].items():
         for value, part in values.items():
             for name, one in {"mean": part, **part["structures"]}.items():
-                cells = [c for kind in ("box", "mask", "boundary") for c in _chosen(one[kind], ("n", *_MEASURES))]
+                cells = [c for kind in _KINDS for c in _chosen(one[kind], ("n", *_MEASURES))]
+                cells += [c for kind in _KINDS for c in _bounds((one[kind] or {}).get("interval"), "AP50")]
                 rows.append([field, value, part["frames"], name, *cells])
     return rows
 

@@ -89,11 +89,13 @@ def headlines(metrics: Mapping[str, Any]) -> list[str]:
     )
     head = metrics["head_circumference"]
     if head is not None and head["found"]["sd"] is not None:
-        found = head["found"]
-        lines.append(
-            f"head circumference off by {found['mae']:.2f} mm on average, bias {found['mean']:+.2f} mm, limits of "
-            f"agreement {found['low']:+.2f} to {found['high']:+.2f} mm ({found['n']} heads, {head['missed']} missed)"
-        )
+        found, bounds = head["found"], head["found"]["interval"]
+        lines += [
+            f"head circumference off by {found['mae']:.2f} mm{_bounds(bounds['mae'], '.2f')} on average,",
+            f"  bias {found['mean']:+.2f} mm{_bounds(bounds['mean'], '+.2f')}, limits of agreement "
+            f"{found['low']:+.2f} to {found['high']:+.2f} mm",
+            f"  ({found['n']} heads, {head['missed']} missed)",
+        ]
     return lines
 
 
@@ -107,5 +109,5 @@ def _text(value: float | None) -> str:
     return "n/a" if value is None else f"{value:.3f}"
 
 
-def _bounds(bounds: Sequence[float] | None) -> str:
-    return "" if bounds is None else f" ({bounds[0]:.3f} to {bounds[1]:.3f})"
+def _bounds(bounds: Sequence[float] | None, form: str = ".3f") -> str:
+    return "" if bounds is None else f" ({bounds[0]:{form}} to {bounds[1]:{form}})"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -11,9 +13,11 @@ import pytest
 
 from evaluation.handmade_frames import HERE, THERE, detections, frame, present, rectangle, set_of
 from fetalseg.evaluation.assessment import Assessment, AssessmentOptions, assess
+from fetalseg.evaluation.csv_tables import write_tables
 from fetalseg.evaluation.evaluator import evaluate_frames
 from fetalseg.evaluation.metrics_file import curves, metrics
 from fetalseg.evaluation.provenance import provenance
+from fetalseg.evaluation.summary import headlines
 
 RUN: dict[str, Any] = {
     "detections": {"path": "dets.json", "sha256": "0" * 64, "results": 3},
@@ -131,6 +135,31 @@ def test_intervals_stand_with_overlaps_and_slices() -> None:
     assert head["structures"]["cranium"]["mask"]["interval"] == head["mask"]["interval"]
     # An abdomen without annotations has no average precision to have an interval of.
     assert content["slices"]["view"]["abdomen"]["mask"]["interval"] == {"AP50": None, "dropped": None}
+
+
+def test_the_tables_for_a_spreadsheet_hold_the_same_intervals(tmp_path: Path) -> None:
+    content = written(assessed())
+    write_tables(tmp_path, content)
+    rows = {}
+    for name in ("structures", "table3", "slices"):
+        with (tmp_path / f"{name}.csv").open(newline="") as file:
+            rows[name] = next(row for row in csv.DictReader(file) if row["structure"] == "cranium")
+    overlap = content["structures"]["cranium"]["overlap"]["interval"]
+    assert [float(rows["structures"][f"dice_{end}"]) for end in ("low", "high")] == overlap["dice"]
+    assert rows["structures"]["hausdorff_mm_low"] == ""
+    # The one abdomen has one cranium drawn in it.
+    assert [float(rows["table3"][f"wrong_view_per_100_{end}"]) for end in ("low", "high")] == [100, 100]
+    ap50 = content["slices"]["view"]["head"]["structures"]["cranium"]["box"]["interval"]["AP50"]
+    assert [float(rows["slices"][f"box_AP50_{end}"]) for end in ("low", "high")] == ap50
+
+
+def test_the_lines_for_a_terminal_fit_80_columns_with_the_intervals_of_heads() -> None:
+    bounds = {"mean": [-1.0, 0.2], "sd": [0.8, 1.6], "mae": [0.7, 1.4], "dropped": 0}
+    found = {"n": 9, "mean": -0.5, "sd": 1.25, "mae": 1.0, "low": -12.95, "high": 11.95, "interval": bounds}
+    lines = headlines({**written(assessed()), "head_circumference": {"frames": 10, "missed": 1, "found": found}})
+    assert "head circumference off by 1.00 mm (0.70 to 1.40) on average," in lines
+    assert "  bias -0.50 mm (-1.00 to +0.20), limits of agreement -12.95 to +11.95 mm" in lines
+    assert max(map(len, lines[-3:])) <= 80
 
 
 def test_without_masks_all_that_needs_them_is_null() -> None:

@@ -71,6 +71,8 @@ class Page(HTMLParser):
             self.words.append(data.strip())
         if self.open and self.open[-1] in ("td", "th"):
             self.rows[-1][-1] += data
+        elif self.open[-2:] == ["td", "span"]:
+            self.rows[-1][-1] += f" {data}"
 
     def of(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
@@ -177,6 +179,23 @@ def test_head_circumference_has_its_own_table_and_headline() -> None:
     assert "1.00 mm" in shown.words
     assert "bias -0.50, SD 1.25 mm" in shown.words
     assert "9 of 10 heads" in shown.words
+
+
+def test_intervals_stand_below_figures_of_overlap_absence_heads_and_slices() -> None:
+    low, high = hand_made()[0]["structures"]["heart"]["overlap"]["interval"]["dice"]
+    agreement = {"n": 9, "mean": -0.5, "sd": 1.25, "mae": 1.0, "low": -2.95, "high": 1.95}
+    bounds = {"mean": [-1.0, 0.2], "sd": [0.8, 1.6], "mae": [0.7, 1.4], "dropped": 0}
+    head = {"frames": 10, "missed": 1, "found": {**agreement, "interval": bounds}, "annotated": agreement}
+    shown = page(head_circumference=head)
+    heart = next(cells for cells in shown.rows if cells[0] == "Heart" and len(cells) == 12)
+    # Two of three are found, and exactly so.
+    assert heart[4] == f"0.667 {low:.3f} – {high:.3f}"
+    assert ["Cranium found", "9", "-0.50 -1.00 to 0.20", "1.25 0.80 – 1.60", "1.00 0.70 – 1.40"] in [
+        cells[:5] for cells in shown.rows
+    ]
+    # In the one frame without a heart one is drawn, in every resample that has the frame.
+    assert any(cells[3:5] == ["0.000 0.000 – 0.000", "100.0 100.0 – 100.0"] for cells in shown.rows)
+    assert any(cells[1].startswith("0.663 (3) 0.") for cells in shown.rows if cells[0] == "Heart")
 
 
 def test_a_set_without_masks_and_views_is_shown_by_box() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fetalseg.taxonomy import describe
@@ -17,6 +17,7 @@ __all__ = [
     "at",
     "count_cell",
     "figure",
+    "figure_cell",
     "interval",
     "interval_cell",
     "joined",
@@ -40,12 +41,14 @@ class Cell:
         kind: classes of the page's style: "name", "number", "nothing", "interval", "shade-7".
         heading: it names its row.
         span: columns that it takes.
+        below: smaller words under the text, such as its interval.
     """
 
     text: str
     kind: str = "number"
     heading: bool = False
     span: int = 1
+    below: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,11 @@ def interval(bounds: Sequence[float] | None, digits: int = 3) -> str:
 def number_cell(value: float | None, digits: int = 3) -> Cell:
     """A figure."""
     return Cell(figure(value, digits), "number nothing" if value is None else "number")
+
+
+def figure_cell(value: float | None, bounds: Sequence[float] | None, digits: int = 3) -> Cell:
+    """A figure with its interval below: for tables that have no room for it beside."""
+    return replace(number_cell(value, digits), below=interval(bounds, digits))
 
 
 def count_cell(value: int | None) -> Cell:

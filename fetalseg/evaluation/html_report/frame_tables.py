@@ -11,6 +11,7 @@ from fetalseg.evaluation.html_report.cells import (
     at,
     count_cell,
     figure,
+    figure_cell,
     interval,
     interval_cell,
     name_cell,
@@ -118,6 +119,7 @@ def absence_table(metrics: dict[str, Any]) -> Table | None:
         groups=(("", 1), ("in its own view", 4), ("in all views", 4)),
         columns=("", *("frames", "nothing drawn", "specificity", "false per 100") * 2),
         rows=tuple(rows),
+        notes=("Below specificity and false detections stand their intervals.",),
     )
 
 
@@ -131,7 +133,7 @@ def head_table(metrics: dict[str, Any]) -> Table | None:
             (
                 name_cell(words),
                 count_cell(row["n"]),
-                *(number_cell(row[key], 2) for key in ("mean", "sd", "mae")),
+                *(figure_cell(row[key], at(row, "interval", key), 2) for key in ("mean", "sd", "mae")),
                 interval_cell(None if row["low"] is None else (row["low"], row["high"]), 2),
             )
         )
@@ -143,8 +145,9 @@ def head_table(metrics: dict[str, Any]) -> Table | None:
         rows=tuple(rows),
         notes=(
             f"{head['frames']:,} frames with an annotated circumference; in {head['missed']:,} of them no cranium is "
-            "found. Limits of agreement: bias ± 1.96 SD. The second row is the error of the formula (an ellipse of the "
-            "same second moments) and of the annotation, without the system.",
+            "found. Below bias, SD and mean absolute error stand their intervals. Limits of agreement: bias ± 1.96 SD. "
+            "The second row is the error of the formula (an ellipse of the same second moments) and of the annotation, "
+            "without the system.",
         ),
     )
 
@@ -153,8 +156,8 @@ def _absence_cells(part: dict[str, Any] | None) -> list[Cell]:
     return [
         count_cell(at(part, "frames")),
         count_cell(at(part, "clear")),
-        number_cell(at(part, "specificity")),
-        number_cell(at(part, "per_100"), 1),
+        figure_cell(at(part, "specificity"), at(part, "interval", "specificity")),
+        figure_cell(at(part, "per_100"), at(part, "interval", "per_100"), 1),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from fetalseg.evaluation.html_report.cells import (
@@ -13,6 +14,8 @@ from fetalseg.evaluation.html_report.cells import (
     at,
     count_cell,
     figure,
+    figure_cell,
+    interval,
     interval_cell,
     joined,
     name_cell,
@@ -61,15 +64,15 @@ def overlap_table(metrics: dict[str, Any]) -> Table:
                 (
                     name_cell(title_of(name)),
                     count_cell(found.get("frames")),
-                    number_cell(found.get("centre_hit")),
+                    _overlap_cell(found, "centre_hit"),
                     count_cell(found.get("mask_frames")),
-                    number_cell(found.get("dice")),
-                    number_cell(found.get("iou")),
+                    _overlap_cell(found, "dice"),
+                    _overlap_cell(found, "iou"),
                     count_cell(found.get("hausdorff_frames")),
-                    number_cell(found.get("hausdorff_px"), 1),
+                    _overlap_cell(found, "hausdorff_px", 1),
                     number_cell(found.get("hausdorff_px_median"), 1),
                     count_cell(found.get("hausdorff_mm_frames")),
-                    number_cell(found.get("hausdorff_mm"), 2),
+                    _overlap_cell(found, "hausdorff_mm", 2),
                     number_cell(found.get("hausdorff_mm_median"), 2),
                 ),
                 name,
@@ -88,9 +91,13 @@ def overlap_table(metrics: dict[str, Any]) -> Table:
         rows=tuple(rows),
         notes=(
             "Where a structure is annotated and not found, Dice and IoU are 0 and there is no distance; the frames "
-            "behind each figure are stated.",
+            "behind each figure are stated. Below each mean stands its interval.",
         ),
     )
+
+
+def _overlap_cell(found: dict[str, Any], name: str, digits: int = 3) -> Cell:
+    return figure_cell(found.get(name), at(found, "interval", name), digits)
 
 
 def size_table(metrics: dict[str, Any]) -> Table:
@@ -174,7 +181,10 @@ def _slice_means(metrics: dict[str, Any], field: str, values: dict[str, Any]) ->
         groups=(("", 2), *((KIND_WORDS[kind], 4) for kind in kinds)),
         columns=(_words(field), "frames", *("structures", "AP50", "AP75", "AP") * len(kinds)),
         rows=tuple(rows),
-        notes=("Slices hold different structures, so their means are no ranking of the slices.",),
+        notes=(
+            "Slices hold different structures, so their means are no ranking of the slices. Below AP50 stands its "
+            "interval, from the resamples of the whole set restricted to the slice.",
+        ),
     )
 
 
@@ -182,7 +192,8 @@ def _mean_cells(part: dict[str, Any], kinds: list[str]) -> list[Cell]:
     cells = []
     for kind in kinds:
         cells.append(count_cell(at(part[kind], "n")))
-        cells += [number_cell(at(part[kind], name)) for name in ("AP50", "AP75", "AP")]
+        cells.append(figure_cell(at(part[kind], "AP50"), at(part[kind], "interval", "AP50")))
+        cells += [number_cell(at(part[kind], name)) for name in ("AP75", "AP")]
     return cells
 
 
@@ -197,6 +208,7 @@ def _slice_structures(metrics: dict[str, Any], field: str, values: dict[str, Any
         caption=f"By {_words(field)}: AP50 of each structure {KIND_WORDS[kind]}, number of annotations in brackets",
         columns=("", *values, "all"),
         rows=tuple(rows),
+        notes=("Below each figure stands its interval.",),
     )
 
 
@@ -204,7 +216,8 @@ def _slice_cell(figures: dict[str, Any] | None) -> Cell:
     if figures is None or not figures["n"]:
         return Cell("–", "number nothing")
     value = figures["AP50"]
-    return share_cell(value, NOTHING if value is None else f"{figure(value)} ({figures['n']:,})")
+    cell = share_cell(value, NOTHING if value is None else f"{figure(value)} ({figures['n']:,})")
+    return replace(cell, below=interval(at(figures, "interval", "AP50"), 2))
 
 
 def _words(field: str) -> str:
