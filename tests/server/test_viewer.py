@@ -44,8 +44,8 @@ def test_the_built_in_cine_streams_at_once_and_shows_contours_on_their_own_frame
 
         row = browser.find_element(By.CSS_SELECTOR, "[data-structure=cranium]")
         assert row.get_attribute("data-seen") == "true"
-        assert re.search(r"Cranium\s+#\d+ 90 %" if "track" in state["features"] else r"Cranium\s+90 %", row.text)
-        assert (found["trackId"] is not None) == ("track" in state["features"])
+        assert found["trackId"] > 1  # of the cine's second view, or a later one
+        assert re.search(r"Cranium\s+#1 90 %", row.text)
         assert viewer.element("view-name").text.startswith("Head view")
         assert "crafted 1.0.0" in viewer.element("model").text
         assert viewer.element("connection-words").text == "Connected"

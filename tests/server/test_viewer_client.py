@@ -32,13 +32,13 @@ SESSION = """
     let most = 0, closed = 0;
     const canvas = new OffscreenCanvas(96, 72);
     const context = canvas.getContext("2d");
-    const offer = async (number) => {
+    const offer = async (number, discontinuity = false) => {
       context.fillStyle = `rgb(${number}, ${number}, ${number})`;
       context.fillRect(0, 0, 96, 72);
       const bitmap = await createImageBitmap(canvas);
       const close = bitmap.close.bind(bitmap);
       bitmap.close = () => { closed += 1; close(); };
-      session.offer({ bitmap, capturedAt: performance.now(), number });
+      session.offer({ bitmap, capturedAt: performance.now(), number, discontinuity });
       most = Math.max(most, session.unanswered);
     };
     const session = new StreamSession(args[0], { masks: "polygon" }, {
@@ -226,6 +226,29 @@ def test_a_cut_connection_comes_back_by_itself_as_the_same_session(browser: WebD
     assert seen["notices"] == []
 
 
+def test_a_result_tells_its_scene_also_where_the_first_frame_of_it_was_skipped(
+    browser: WebDriver, server: RunningServer
+) -> None:
+    script = """
+        for (const number of [1, 2, 3, 4]) {
+          await offer(number, number === 3);
+          await until(() => results.length === number);
+        }
+        await offer(200, true); // so bright that the model fails over it
+        await until(() => notices.length === 1);
+        await offer(5);
+        await until(() => results.length === 5);
+        session.leave();
+        session.connect();
+        await until(() => session.ready);
+        await offer(6);
+        await until(() => results.length === 6);
+        session.leave();
+        return results.map(({ facts }) => facts.scene);
+    """
+    assert run_module(browser, server.http, SESSION + script, server.url) == [1, 1, 2, 2, 3, 4]
+
+
 def test_a_network_that_falls_silent_is_noticed(browser: WebDriver, server: RunningServer) -> None:
     with broken_link(server) as link:
         start = SESSION + "window.session = session; return true;"
@@ -275,12 +298,16 @@ def test_what_is_drawn_is_numbered_from_one_on_and_keeps_its_number(browser: Web
         const words = [483, null, 512, 483].map((track) => tracks.words(track));
         for (let other = 2000; other < 2998; other++) tracks.words(other);
         words.push(tracks.words(483), tracks.words(3000), tracks.words(512));
-        tracks.restart();
-        return [...words, tracks.words(512)];
+        for (const [scene, track] of [[1, 512], [1, 700], [null, 700], [1, 512], [2, 700]]) {
+          tracks.enter(scene);
+          words.push(tracks.words(track));
+        }
+        return words;
     """
     first = [" #1", "", " #2", " #1"]
     later = [" #1", " #1001", " #1002"]  # 512 is the one of a thousand and one that was seen longest ago
-    assert run_module(browser, server.http, script) == [*first, *later, " #1"]
+    again = [" #1", " #2", " #2", " #1", " #1"]  # each scene begins at 1; a picture without a result is of none
+    assert run_module(browser, server.http, script) == [*first, *later, *again]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@
  * @property {number | null} uploadMs on the way to the server; null until its clock is known
  * @property {number | null} downloadMs on the way back
  * @property {number} scale pixels of the picture per pixel of the result
+ * @property {number} scene that the frame belongs to; each frame that was sent as a discontinuity begins another one
  *
  * @typedef {object} SessionEvents
  * @property {(status: Status) => void} onStatus the state has changed, or what `ready` says
@@ -37,6 +38,7 @@
  * @property {number} sentAt ms of performance.now()
  * @property {number} encodeMs
  * @property {number} scale
+ * @property {number} scene
  */
 import { Connection } from "./connection.js";
 import { FrameWindow } from "./frame_window.js";
@@ -65,6 +67,7 @@ export class StreamSession {
   #timer = null;
   #discontinuity = true;
   #lastSize = "";
+  #scene = 0; // counted here, not at the answers: the first frame of a scene may be skipped
   #counts = { sent: 0, results: 0, skipped: 0, dropped: 0, connections: 0 };
 
   /**
@@ -207,13 +210,15 @@ export class StreamSession {
   #send(picture, { bytes, width, height, scale }, encodeMs) {
     const sequence = (this.#sequence += 1);
     const size = `${width}x${height}`;
-    const flags = this.#discontinuity || size !== this.#lastSize ? FLAG.discontinuity : 0;
+    const begins = this.#discontinuity || size !== this.#lastSize;
+    if (begins) this.#scene += 1;
     this.#discontinuity = false;
     this.#lastSize = size;
     const captureTimeUs = (performance.timeOrigin + picture.capturedAt) * 1000;
     this.#lastSentAt = performance.now();
-    this.#window.add(sequence, { picture, sentAt: this.#lastSentAt, encodeMs, scale });
+    this.#window.add(sequence, { picture, sentAt: this.#lastSentAt, encodeMs, scale, scene: this.#scene });
     this.#counts.sent += 1;
+    const flags = begins ? FLAG.discontinuity : 0;
     this.#connection.send(packFrame({ codec: CODEC.jpeg, sequence, captureTimeUs, flags }, bytes));
   }
 
@@ -256,6 +261,7 @@ export class StreamSession {
       uploadMs: received === null ? null : Math.max(0, received - frame.sentAt),
       downloadMs: sent === null ? null : Math.max(0, arrivedAt - sent),
       scale: frame.scale,
+      scene: frame.scene,
     });
   }
 

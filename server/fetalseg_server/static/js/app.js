@@ -46,7 +46,6 @@ const session = new StreamSession(
     },
     onReady(ready, resumed) {
       hush();
-      if (!resumed) tracks.restart();
       live.connected();
       examination.connected(ready, resumed);
     },
@@ -54,7 +53,7 @@ const session = new StreamSession(
       figures.answered(result, facts);
       examination.answered(result);
       if (!live.frozen) leastScore.look(result.instances, display.settings.threshold);
-      live.resultArrived(result, picture, facts.scale);
+      live.resultArrived(result, picture, facts);
     },
     onSkipped(skip) {
       figures.skipped(skip.reason);
@@ -95,6 +94,8 @@ function numbered(track) {
 
 /** @returns {import("./overlay.js").Look} */
 function look() {
+  // With the picture on screen, not with the answer: numbers on a frozen picture stay, whatever arrives meanwhile.
+  tracks.enter(screen.shown?.scene ?? null);
   return { ...display.settings, structureNamed: (name) => legend.structureNamed(name), numbered };
 }
 

@@ -62,16 +62,16 @@ export class LivePicture {
   /**
    * @param {Result} result
    * @param {Picture} picture the one that the result belongs to; taken over
-   * @param {number} scale pixels of the picture per pixel of the result
+   * @param {import("../client/session.js").Facts} facts about it
    */
-  resultArrived({ instances, sequence, view, rung }, picture, scale) {
+  resultArrived({ instances, sequence, view, rung }, picture, { scale, scene }) {
     this.#lastResultAt = performance.now();
-    this.#show({ picture, instances, sequence, view, scale, rung: rung ?? 0 });
+    this.#show({ picture, instances, sequence, view, scale, rung: rung ?? 0, scene });
   }
 
   /** @param {Picture} picture */
   #showBare(picture) {
-    this.#show({ picture, instances: null, sequence: 0, view: null, scale: 1, rung: 0 });
+    this.#show({ picture, instances: null, sequence: 0, view: null, scale: 1, rung: 0, scene: null });
   }
 
   /** @param {import("./screen.js").Shown} next */

@@ -13,6 +13,7 @@
  * @property {View | null} view
  * @property {number} scale pixels of the picture per pixel of the instances
  * @property {number} rung of the quality ladder, 0 the best
+ * @property {number | null} scene that the instances belong to; null where there are none
  */
 import { drawInstances, drawPicture, fit } from "./overlay.js";
 
@@ -29,7 +30,7 @@ export class Screen {
   /**
    * @param {HTMLCanvasElement} canvas
    * @param {object} hooks
-   * @param {() => import("./overlay.js").Look} hooks.look how to draw
+   * @param {() => import("./overlay.js").Look} hooks.look how to draw what is shown
    * @param {(instance: Instance) => boolean} hooks.visible whether an instance is drawn
    * @param {(shown: Shown | null) => void} hooks.onDrawn after each drawing
    */

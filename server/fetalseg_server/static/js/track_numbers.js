@@ -8,11 +8,20 @@ const MOST_KEPT = 1000; // the latest; one seen after so many others is a new on
 
 export class TrackNumbers {
   #last = 0;
+  /** @type {number | null} */
+  #scene = null;
   /** @type {Map<number, number>} */
   #numbers = new Map();
 
-  /** Another session: its identities have nothing to do with those before. */
-  restart() {
+  /**
+   * What is drawn next. Nothing of one scene continues in another, nor in another session, which begins with a scene of
+   * its own: numbers begin again at 1, instead of growing with every change of the view.
+   *
+   * @param {number | null} scene of the picture, null where nothing found in it is drawn
+   */
+  enter(scene) {
+    if (scene === null || scene === this.#scene) return;
+    this.#scene = scene;
     this.#last = 0;
     this.#numbers.clear();
   }
