@@ -15,7 +15,8 @@ from fetalseg.cli.tables import plain_table, table_console
 from fetalseg.errors import DataError, FetalsegError
 
 if TYPE_CHECKING:
-    from fetalseg.evaluation.bootstrap import Draws
+    from fetalseg.data.records import CocoSet
+    from fetalseg.evaluation.bootstrap import Draws, Resampled
     from fetalseg.evaluation.comparison import Comparison
     from fetalseg.evaluation.gate import Margin, Rule, Verdict
     from fetalseg.evaluation.stored_run import StoredRun
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 SCHEMA = 1  # of the file that --out writes
+
+_TABLES = (  # kind, measure, title
+    ("box", "AP50", "AP50 by box"),
+    ("mask", "AP50", "AP50 by mask"),
+    ("overlap", "centre_hit", "Centre-hit rate"),
+    ("overlap", "dice", "Mean Dice"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="RULE",
-        help="hold the new model back if this is so, such as 'nasal_bone.mask.AP50 drop > 0.02'; repeatable",
+        help="hold the new model back if this is so, such as 'nasal_bone.mask.AP50 drop > 0.02' or "
+        "'nasal_bone.centre_hit drop > 0.02'; repeatable",
     )
     parser.add_argument(
         "--non-inferiority",
@@ -64,34 +73,46 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     # Imported here, so that `fetalseg compare --help` works without the extra `eval`.
     from fetalseg.evaluation.bootstrap import draw_resamples
+    from fetalseg.evaluation.compared_figures import compared_names
     from fetalseg.evaluation.comparison import compare
     from fetalseg.evaluation.gate import judge, parse_margins, parse_rule
-    from fetalseg.evaluation.resampled_precision import figure_names, precision_figures
-    from fetalseg.evaluation.stored_run import compared_kinds, compared_labels, matches_of, read_run, read_truth
+    from fetalseg.evaluation.stored_run import compared_kinds, compared_labels, read_run, read_truth
 
     base, new = read_run(args.base), read_run(args.new)
     truth = read_truth(base, new, args.data, args.images)
     kinds, labels = compared_kinds(base, new), compared_labels(base, new, truth)
     # Before the work that takes its time.
-    names = figure_names([truth.structures[label] for label in labels], kinds)
+    names = compared_names([truth.structures[label] for label in labels], kinds)
     requirements: list[Rule | Margin] = [
         *(parse_rule(text, names) for text in args.fail_if),
         *(margin for text in args.non_inferiority for margin in parse_margins(text, names)),
     ]
     draws = draw_resamples(truth.images, resamples=args.resamples, seed=args.seed)
-    figures = [precision_figures(matches_of(one, truth, kinds, labels), truth.structures, draws) for one in (base, new)]
-    comparisons = compare(*figures)
+    comparisons = compare(*(_figures(one, truth, kinds, labels, draws) for one in (base, new)))
     verdicts = judge(requirements, comparisons)
     console = table_console()
     _print_heading(base, new, draws, console)
-    for kind in kinds:
-        console.print(_table(comparisons, kind))
-        console.print()
+    for kind, measure, title in _TABLES:
+        table = _table(comparisons, kind, measure, title)
+        if table.row_count:
+            console.print(table)
+            console.print()
     for verdict in verdicts:
         console.print(f"{'pass' if verdict.passed else 'FAIL'}  {verdict.text}: {verdict.reason}", markup=False)
     if args.out is not None:
         _write(args.out, _as_json(base, new, draws, comparisons, verdicts))
     return 0 if all(verdict.passed for verdict in verdicts) else 1
+
+
+def _figures(run: StoredRun, truth: CocoSet, kinds: list[str], labels: list[int], draws: Draws) -> dict[str, Resampled]:
+    from fetalseg.evaluation.compared_figures import best_detection_figures
+    from fetalseg.evaluation.resampled_precision import precision_figures
+    from fetalseg.evaluation.stored_run import frames_of, matches_of
+
+    frames = frames_of(run, truth, kinds)
+    structures = [truth.structures[label] for label in labels]
+    precision = precision_figures(matches_of(frames, truth, labels), truth.structures, draws)
+    return precision | best_detection_figures(frames, truth, structures, draws)
 
 
 def _print_heading(base: StoredRun, new: StoredRun, draws: Draws, console: Console) -> None:
@@ -113,14 +134,14 @@ def _print_heading(base: StoredRun, new: StoredRun, draws: Draws, console: Conso
     console.print()
 
 
-def _table(comparisons: list[Comparison], kind: str) -> Table:
-    """AP50 of the structures with ground truth, and their mean."""
+def _table(comparisons: list[Comparison], kind: str, measure: str, title: str) -> Table:
+    """One figure of the structures with ground truth, and their mean where there is one."""
     headings = ("structure", "base", "new", "difference", "95 % interval", "p", "Holm")
-    table = plain_table(*headings, title=f"AP50 by {kind}")
+    table = plain_table(*headings, title=title)
     mean = []
     for row in comparisons:
-        subject, row_kind, measure = row.figure.rsplit(".", 2)
-        if (row_kind, measure) != (kind, "AP50") or row.base is None or row.new is None or row.difference is None:
+        subject, *of = row.figure.rsplit(".", 2)
+        if of != [kind, measure] or row.base is None or row.new is None or row.difference is None:
             continue
         interval = "n/a"
         if row.interval is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,13 @@ from fetalseg.data.records import CocoSet
 from fetalseg.errors import DataError
 from fetalseg.evaluation.detections_file import read_detections
 from fetalseg.evaluation.matches import Kind, Matches, match_all
+from fetalseg.evaluation.scored_frames import ScoredFrame
 
 __all__ = [
     "StoredRun",
     "compared_kinds",
     "compared_labels",
+    "frames_of",
     "matches_of",
     "option_differences",
     "read_run",
@@ -125,18 +127,31 @@ def option_differences(base: StoredRun, new: StoredRun) -> list[str]:
     return [f"{key} {before}, {after}" for key, (before, after) in pairs.items() if before != after]
 
 
-def matches_of(
-    run: StoredRun, truth: CocoSet, kinds: Sequence[str], labels: Sequence[int]
-) -> dict[str, dict[int, Matches]]:
-    """The detections of a run, matched: by kind, then by label.
+def frames_of(run: StoredRun, truth: CocoSet, kinds: Sequence[str]) -> dict[str, tuple[ScoredFrame, ...]]:
+    """All frames of the data with the detections of a run, by kind.
 
     Raises:
         DataError: a file that can't be read, or a detection that doesn't belong to the data.
     """
+    return {word: read_detections(run.folder / _KINDS[word][1], truth) for word in kinds}
+
+
+def matches_of(
+    frames: Mapping[str, Sequence[ScoredFrame]], truth: CocoSet, labels: Sequence[int]
+) -> dict[str, dict[int, Matches]]:
+    """The detections of a run, matched: by kind, then by label.
+
+    Args:
+        frames: see `frames_of`.
+        truth: the data.
+        labels: those compared.
+
+    Raises:
+        DataError: a mask of the ground truth covers no pixel.
+    """
     found: dict[str, dict[int, Matches]] = {}
-    for word in kinds:
-        kind, name = _KINDS[word]
-        matches = match_all(read_detections(run.folder / name, truth), truth, kind)
+    for word, scored in frames.items():
+        matches = match_all(scored, truth, _KINDS[word][0])
         found[word] = {label: matches[label] for label in labels}
     return found
 

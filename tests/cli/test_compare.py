@@ -75,6 +75,29 @@ def test_a_model_that_got_worse_is_held_back(
     assert [rule["passed"] for rule in written["rules"]] == [False]
 
 
+def test_centre_hits_dice_and_table_3_are_compared_as_well(
+    runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base, new = runs
+    out = tmp_path / "comparison.json"
+    assert compare(base, new, "--fail-if", "cranium.centre_hit drop > 0.02", "--out", str(out)) == 1
+    printed = capsys.readouterr().out
+    # Three of six are found.
+    assert "FAIL  cranium.centre_hit drop > 0.02: 1.0000 -> 0.5000 (-0.5000)" in printed
+    assert "Centre-hit rate" in printed
+    assert "Mean Dice" in printed
+    figures = json.loads(out.read_text())["figures"]
+    stored = json.loads((base / "metrics.json").read_text())["structures"]["cranium"]
+    dice = figures["cranium.overlap.dice"]
+    assert (dice["base"], dice["new"]) == pytest.approx((stored["dice"], stored["dice"] / 2))
+    assert figures["cranium.overlap.centre_hit"]["base"] == stored["centre_hit"] == 1
+    # The frames name no view, so that Table 3 has no shares.
+    assert figures["cranium.centre.recall"]["base"] is None
+    row = figures["cranium.overlap.centre_hit"]
+    assert row["interval"]["low"] < -0.5 < row["interval"]["high"]
+    assert row["p"] == row["adjusted_p"] < 0.1
+
+
 def test_a_model_that_is_not_shown_to_be_as_good_is_held_back(runs: tuple[Path, Path]) -> None:
     assert compare(*runs, "--non-inferiority", "cranium.box.AP50 0.2") == 1
     assert compare(*runs, "--non-inferiority", "cranium.box.AP50 1") == 0

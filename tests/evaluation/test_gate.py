@@ -15,6 +15,8 @@ FIGURES = (
     "nasal_bone.box.AP50",
     "nasal_bone.mask.AP50",
     "yolk.sac, outer.mask.AP50",
+    "nasal_bone.overlap.centre_hit",
+    "nasal_bone.centre.recall",
 )
 
 
@@ -29,6 +31,9 @@ def row(base: float | None, new: float | None, interval: Interval | None = None)
         ("nasal_bone.mask.AP50 drop > 0.02", ("nasal_bone.mask.AP50", "drop >", 0.02)),
         ("nasal_bone.mask.AP50 drop>=.02", ("nasal_bone.mask.AP50", "drop >=", 0.02)),
         (" mean.box.AP50  rise > 0.3 ", ("mean.box.AP50", "rise >", 0.3)),
+        ("nasal_bone.centre_hit drop > 0.02", ("nasal_bone.overlap.centre_hit", "drop >", 0.02)),
+        ("nasal_bone.overlap.centre_hit below 0.9", ("nasal_bone.overlap.centre_hit", "below", 0.9)),
+        ("nasal_bone.centre.recall drop > 0.02", ("nasal_bone.centre.recall", "drop >", 0.02)),
         ("mean.mask.AP50 below 6e-1", ("mean.mask.AP50", "below", 0.6)),
         ("yolk.sac, outer.mask.AP50 above 0.9", ("yolk.sac, outer.mask.AP50", "above", 0.9)),
     ],
@@ -52,7 +57,7 @@ def test_rules_are_read(text: str, rule: tuple[str, str, float]) -> None:
         (
             "nose.mask.AP50 drop > 0.02",
             "no figure 'nose.mask.AP50'; expected STRUCTURE.KIND.MEASURE with a structure of mean, nasal_bone, "
-            "yolk.sac, outer; a kind of box, mask; a measure of AP50",
+            "yolk.sac, outer; a kind of box, mask, overlap, centre; a measure of AP50, centre_hit, recall",
         ),
         ("mean.AP50 drop > 0.02", "no figure 'mean.AP50'"),
     ],

@@ -14,6 +14,7 @@ from fetalseg.errors import DataError
 from fetalseg.evaluation.stored_run import (
     compared_kinds,
     compared_labels,
+    frames_of,
     matches_of,
     option_differences,
     read_run,
@@ -71,7 +72,7 @@ def test_detections_are_matched_by_kind_and_label(data: Path, tmp_path: Path) ->
     masks = [{"image_id": 1, "category_id": 1, "segmentation": [ring], "score": 0.9}]
     one = read_run(write_run(tmp_path / "a", data, found, masks))
     truth = read_truth(one, one)
-    matches = matches_of(one, truth, compared_kinds(one, one), compared_labels(one, one, truth))
+    matches = matches_of(frames_of(one, truth, compared_kinds(one, one)), truth, compared_labels(one, one, truth))
     assert list(matches) == ["box", "mask"]
     cranium, palate = matches["box"][0], matches["box"][4]
     assert cranium.matched[0, 0].tolist() == [True, False]
@@ -145,4 +146,4 @@ def test_what_is_no_evaluation_is_refused(content: str | None, message: str, tmp
 def test_a_detection_of_another_set_is_refused_with_its_place(data: Path, tmp_path: Path) -> None:
     one = read_run(write_run(tmp_path / "a", data, [box(1, 1, 10, 10, 20), box(99, 1, 10, 10, 20)]))
     with pytest.raises(DataError, match=r"detections_box\.json: result 1: image_id is 99"):
-        matches_of(one, read_truth(one, one), ["box"], [0])
+        frames_of(one, read_truth(one, one), ["box"])
