@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco
 
-from fetalseg.encoding import compressed_runs, decode_mask, decode_runs, run_lengths
+from fetalseg.encoding import compressed_runs, decode_crop, decode_mask, decode_runs, run_lengths
 
 
 def ours(crop: npt.NDArray[np.bool_], corner: tuple[int, int], frame_shape: tuple[int, int]) -> str:
@@ -131,3 +131,22 @@ def test_compressed_text_worked_out_by_hand_is_read(text: str | bytes, lengths: 
 def test_malformed_runs_are_refused_with_the_reason(counts: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         decode_runs(counts, (2, 3))
+
+
+@settings(deadline=None)
+@given(arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.booleans()))
+def test_a_crop_holds_the_whole_mask_and_no_empty_edge(mask: npt.NDArray[np.bool_]) -> None:
+    crop, (x, y) = decode_crop(run_lengths(mask, (0, 0), mask.shape).tolist(), mask.shape)
+    height, width = crop.shape
+    assert np.array_equal(crop, mask[y : y + height, x : x + width])
+    assert crop.sum() == mask.sum()
+    if mask.any():
+        assert all(edge.any() for edge in (crop[0], crop[-1], crop[:, 0], crop[:, -1]))
+    else:
+        assert crop.shape == (0, 0)
+
+
+def test_a_crop_may_come_from_runs_of_no_length() -> None:
+    # Columns of a frame of two by three: 00, 01, 00; its first and last foreground runs are empty.
+    crop, corner = decode_crop([1, 0, 2, 1, 1, 0, 1], (2, 3))
+    assert (crop.tolist(), corner) == ([[True]], (1, 1))
