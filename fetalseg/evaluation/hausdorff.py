@@ -41,7 +41,7 @@ def hausdorff95(
     one, other = _outline(first[part]), _outline(second[part])
     row, column = spacing
     if row == column:
-        there, back = row * _distances_to(other)[one], row * _distances_to(one)[other]
+        there, back = row * _distances(one, other), row * _distances(other, one)
     else:
         scale = np.array(spacing, np.float64)
         there, back = _nearest(np.argwhere(one) * scale, np.argwhere(other) * scale)
@@ -58,9 +58,11 @@ def _outline(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return np.asarray(mask & (inside == 0), np.bool_)
 
 
-def _distances_to(outline: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Distance in px of each pixel to the nearest one of an outline, [H, W]."""
-    return cv2.distanceTransform((~outline).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float64)
+def _distances(start: npt.NDArray[np.bool_], outline: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Distance in px of each pixel of one outline to the nearest one of another, in no order that is used."""
+    distances = cv2.distanceTransform((~outline).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[start]
+    # Squares of distances are whole numbers. OpenCV's float32 differs in the last bit with the number of its threads.
+    return np.asarray(np.sqrt(np.rint(np.square(distances.astype(np.float64)))), np.float64)
 
 
 def _nearest(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -71,3 +73,7 @@ def test_an_empty_mask_has_no_distance() -> None:
 def test_masks_of_two_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"masks of two sizes, \(100, 120\) and \(10, 12\)"):
         hausdorff95(SQUARE, np.zeros((10, 12), np.bool_))
+
+
+def test_a_distance_is_the_root_of_a_whole_number_to_the_last_bit() -> None:
+    assert hausdorff95(pixels((10, 10)), pixels((40, 71))) == math.sqrt(30**2 + 61**2)
