@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fetalseg.encoding import compressed_runs, decode_mask, run_lengths
-from fetalseg.evaluation.coco import Record, mask_box
+from fetalseg.encoding import compressed_runs, decode_crop, run_lengths
+from fetalseg.evaluation.coco import Record
 
 __all__ = ["DILATION", "band_width", "boundary", "boundary_record"]
 
@@ -45,9 +45,8 @@ def boundary(mask: npt.NDArray[np.bool_], distance: int) -> npt.NDArray[np.bool_
 def boundary_record(mask: Record) -> Record:
     """The boundary of a mask of a whole image, both as COCO's run lengths."""
     height, width = mask["size"]
-    x, y, across, down = map(int, mask_box(mask))
-    crop = decode_mask(mask["counts"], (height, width))[y : y + down, x : x + across]
+    crop, corner = decode_crop(mask["counts"], (height, width))
     if not crop.size:
         return mask
     band = boundary(crop, band_width(height, width))
-    return {"size": [height, width], "counts": compressed_runs(run_lengths(band, (x, y), (height, width)))}
+    return {"size": [height, width], "counts": compressed_runs(run_lengths(band, corner, (height, width)))}

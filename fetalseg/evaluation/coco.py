@@ -37,7 +37,10 @@ def mask_record(written: Mapping[str, Any] | list[list[float]], height: int, wid
         filled: Record = coco_mask.merge(coco_mask.frPyObjects(written, height, width))
         return filled
     # pycocotools trusts the runs: where they don't add up it reads foreign memory or never returns.
-    runs = decode_runs(written["counts"], (height, width))
+    counts = written["counts"]
+    runs = decode_runs(counts, (height, width))
+    if isinstance(counts, (str, bytes)):
+        return {"size": [height, width], "counts": counts.encode() if isinstance(counts, str) else counts}
     packed: Record = coco_mask.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width)
     return packed
 

@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from fetalseg.data.facts import spacing_mm
 from fetalseg.data.records import CocoSet
-from fetalseg.encoding import decode_mask
+from fetalseg.encoding import decode_crop
 from fetalseg.evaluation.best_detection import MIN_BEST_SCORE, counted, has_centre_inside
-from fetalseg.evaluation.coco import mask_iou, truth_mask
+from fetalseg.evaluation.coco import Record, mask_iou, truth_mask
 from fetalseg.evaluation.frame_weights import FrameWeights, frame_weights
 from fetalseg.evaluation.hausdorff import hausdorff95
 from fetalseg.evaluation.scored_frames import ScoredFrame
@@ -173,8 +173,7 @@ def _overlap(frame: ScoredFrame, label: int, spacing: tuple[float, float] | None
     ious = mask_iou(masks[best], truths)
     iou = float(ious.max())
     nearest = truths if iou == 0 else [truths[int(ious.argmax())]]
-    found = _decoded(masks[best], image.height, image.width)
-    px, mm = _distances(found, [_decoded(rle, image.height, image.width) for rle in nearest], spacing)
+    px, mm = _distances(*_decoded(masks[best], nearest, image.height, image.width), spacing)
     return _Overlap(2 * iou / (1 + iou), iou, px, mm)
 
 
@@ -195,8 +194,21 @@ def _distances(
     return float(px[nearest]), mm
 
 
-def _decoded(rle: RunLengths | dict[str, Any], height: int, width: int) -> npt.NDArray[np.bool_]:
-    return decode_mask(rle["counts"], (height, width))
+def _decoded(
+    found: RunLengths, truths: Sequence[Record], height: int, width: int
+) -> tuple[npt.NDArray[np.bool_], list[npt.NDArray[np.bool_]]]:
+    """A mask and several others, all cut to the smallest part of the frame that holds their foreground."""
+    counts: list[str | bytes] = [found["counts"], *(rle["counts"] for rle in truths)]
+    crops = [decode_crop(one, (height, width)) for one in counts]
+    # Of the truths none is empty, see `truth_mask`.
+    spans = [(x, y, x + crop.shape[1], y + crop.shape[0]) for crop, (x, y) in crops if crop.size]
+    left, top = min(span[0] for span in spans), min(span[1] for span in spans)
+    right, bottom = max(span[2] for span in spans), max(span[3] for span in spans)
+    masks = np.zeros((len(crops), bottom - top, right - left), np.bool_)
+    for mask, (crop, (x, y)) in zip(masks, crops, strict=True):
+        if crop.size:
+            mask[y - top : y - top + crop.shape[0], x - left : x - left + crop.shape[1]] = crop
+    return masks[0], list(masks[1:])
 
 
 def _counted(values: npt.NDArray[np.float64], times: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
