@@ -1,16 +1,17 @@
-"""Which detections match which ground truth, found once by pycocotools; every figure is then a recount.
+"""Which detections match which ground truth, found once by the rules of pycocotools; every figure is then a recount.
+
+IoU is pycocotools' own. Its search goes through every detection of every frame for each threshold and range of areas;
+here only those that overlap an annotation enough are searched, with the same matches.
 
 A resample of the frames, a view or a slice changes how often a frame counts, but not what matches what inside it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +19,11 @@ import numpy.typing as npt
 from fetalseg.data.records import Annotation, CocoSet
 from fetalseg.errors import MissingExtraError
 from fetalseg.evaluation.boundary import boundary_record
-from fetalseg.evaluation.coco import Record, box_record, truth_mask
+from fetalseg.evaluation.coco import box_record, truth_mask
 from fetalseg.evaluation.scored_frames import MAX_DETECTIONS, ScoredFrame
 
 try:
     import pycocotools.mask as coco_mask
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
 except ModuleNotFoundError:
     raise MissingExtraError("pycocotools", "eval") from None
 
@@ -36,6 +35,7 @@ AREAS = ("all", "small", "medium", "large")
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)  # as pycocotools computes them, to the last bit
 
 _AREA_RANGES = [[0, 1e10], [0, 32**2], [32**2, 96**2], [96**2, 1e10]]  # px, COCO's own
+_THRESHOLDS = np.minimum(IOU_THRESHOLDS, 1 - 1e-10).tolist()
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,25 +92,13 @@ def match_all(frames: Sequence[ScoredFrame], truth: CocoSet, kind: Kind) -> dict
         DataError: a mask of the ground truth covers no pixel.
     """
     labels = sorted(truth.category_ids)
-    order = sorted(range(len(frames)), key=lambda position: frames[position].image.id)
-    # To pycocotools an image's id is its place in `order`, a category's id the label.
-    truths, results = [], []
-    for place, position in enumerate(order):
-        scored = [label for label in labels if is_scored(frames[position], label, kind)]
-        truths += [{"image_id": place, **record} for record in _truths(frames[position], scored, kind)]
-        results += [{"image_id": place, **record} for record in _results(frames[position], scored, kind)]
-    evaluation = _evaluation(truths, results, kind)
-    evaluation.params.imgIds = list(range(len(frames)))
-    evaluation.params.catIds = labels
-    evaluation.params.areaRng = _AREA_RANGES
-    evaluation.params.areaRngLbl = list(AREAS)
-    evaluation.params.maxDets = [MAX_DETECTIONS]
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-        evaluation.evaluate()
-    shape = (len(labels), len(AREAS), len(frames))
-    cells = np.empty(shape, object)
-    cells.ravel()[:] = evaluation.evalImgs
-    return {label: _collect(cells[k], np.array(order, np.int64)) for k, label in enumerate(labels)}
+    cells: dict[int, list[_Cell]] = {label: [] for label in labels}
+    for position in sorted(range(len(frames)), key=lambda position: frames[position].image.id):
+        frame = frames[position]
+        scored = {label for label in labels if is_scored(frame, label, kind)}
+        for label, found, wanted in _by_label(frame, scored, kind):
+            cells[label].append(_cell(position, found, wanted, kind))
+    return {label: _collect(cells[label], len(frames)) for label in labels}
 
 
 def is_scored(frame: ScoredFrame, label: int, kind: Kind) -> bool:
@@ -118,106 +106,175 @@ def is_scored(frame: ScoredFrame, label: int, kind: Kind) -> bool:
     return label in frame.image.known and (kind == "bbox" or frame.is_scored_by_mask(label))
 
 
-def _truths(frame: ScoredFrame, labels: Sequence[int], kind: Kind) -> Iterator[Record]:
+class _Found(NamedTuple):
+    """A detection to be matched: a box or a mask in COCO's form, by which it is compared, and its area."""
+
+    score: float
+    shape: Any
+    area: float
+
+
+class _Wanted(NamedTuple):
+    """An annotation, in the same form."""
+
+    shape: Any
+    area: float
+    crowd: bool
+
+
+class _Cell(NamedTuple):
+    """One structure in one frame: D detections, best score first, and G annotations.
+
+    Attributes:
+        position: of the frame in the caller's sequence.
+        scores: [D].
+        outside: bool [A, D], whether a detection is of another size.
+        hits: (area range, threshold, detection, whether the annotation is ignored) of each match.
+        positives: [A], annotations to be found.
+    """
+
+    position: int
+    scores: list[float]
+    outside: npt.NDArray[np.bool_]
+    hits: list[tuple[int, int, int, bool]]
+    positives: list[int]
+
+
+def _by_label(frame: ScoredFrame, labels: Set[int], kind: Kind) -> Iterator[tuple[int, list[_Found], list[_Wanted]]]:
+    """The structures of which there is anything in a frame; detections best score first.
+
+    Raises:
+        ValueError: to be scored by mask, and the detections have none.
+        DataError: a mask of the ground truth covers no pixel.
+    """
+    found: dict[int, list[_Found]] = {}
+    wanted: dict[int, list[_Wanted]] = {}
     for annotation in frame.image.annotations:
         if annotation.label in labels:
-            mask = _mask(annotation, frame)
-            x, y, width, height = annotation.bbox
-            area = width * height if mask is None else float(coco_mask.area(mask))
-            shape = {"bbox": [x, y, width, height]} if kind == "bbox" else {"segmentation": mask}
-            yield {"category_id": annotation.label, "iscrowd": int(annotation.crowd), "area": area, **shape}
-
-
-def _mask(annotation: Annotation, frame: ScoredFrame) -> Record | None:
-    if annotation.segmentation is None:
-        return None
-    return truth_mask(annotation, frame.image.height, frame.image.width)
-
-
-def _results(frame: ScoredFrame, labels: Sequence[int], kind: Kind) -> Iterator[Record]:
-    found = frame.found
-    if kind != "bbox" and found.masks is None:
+            wanted.setdefault(annotation.label, []).append(_wanted(annotation, frame, kind))
+    masks = frame.found.masks
+    if kind != "bbox" and masks is None:
         raise ValueError(f"image {frame.image.id}: the detections have no masks to score")
-    for row, (label, score) in enumerate(zip(found.labels.tolist(), found.scores.tolist(), strict=True)):
-        if label not in labels:
+    rows = np.argsort(-frame.found.scores, kind="stable").tolist()
+    all_labels, scores = frame.found.labels.tolist(), frame.found.scores.tolist()
+    for row in rows:
+        if all_labels[row] not in labels:
             continue
         if kind == "bbox":
-            bbox = box_record(found.boxes[row])
-            shape: Record = {"bbox": bbox, "area": bbox[2] * bbox[3]}
+            box = box_record(frame.found.boxes[row])
+            one = _Found(scores[row], box, box[2] * box[3])
         else:
-            assert found.masks is not None
-            shape = {"segmentation": found.masks[row], "area": float(coco_mask.area(found.masks[row]))}
-        yield {"category_id": label, "iscrowd": 0, "score": score, **shape}
+            assert masks is not None
+            one = _Found(scores[row], masks[row], float(coco_mask.area(masks[row])))
+        found.setdefault(all_labels[row], []).append(one)
+    for label in found.keys() | wanted.keys():
+        yield label, found.get(label, [])[:MAX_DETECTIONS], wanted.get(label, [])
 
 
-def _evaluation(truths: Sequence[Record], results: Sequence[Record], kind: Kind) -> Any:
-    measure = _BoundaryEvaluation if kind == "boundary" else COCOeval
-    with contextlib.redirect_stdout(io.StringIO()):
-        return measure(_index(truths), _index(results), "bbox" if kind == "bbox" else "segm")
+def _wanted(annotation: Annotation, frame: ScoredFrame, kind: Kind) -> _Wanted:
+    box = list(annotation.bbox)
+    if annotation.segmentation is None:
+        return _Wanted(box, box[2] * box[3], annotation.crowd)
+    mask = truth_mask(annotation, frame.image.height, frame.image.width)
+    return _Wanted(box if kind == "bbox" else mask, float(coco_mask.area(mask)), annotation.crowd)
 
 
-class _BoundaryEvaluation(COCOeval):  # type: ignore[misc]  # pycocotools has no types
-    """Matches masks by the lower one of mask IoU and boundary IoU."""
-
-    def computeIoU(self, imgId: int, catId: int) -> Any:  # noqa: N802, N803
-        """The IoU of each detection with each annotation of a structure in a frame, best score first, [D, G].
-
-        Below the lowest threshold it is the mask IoU: the lower one of both is below it as well, and matches nothing.
-        """
-        iou = super().computeIoU(imgId, catId)
-        if not len(iou):
-            return iou
-        close = iou >= IOU_THRESHOLDS[0]
-        found, wanted = np.flatnonzero(close.any(axis=1)), np.flatnonzero(close.any(axis=0))
-        if len(found):
-            detections = sorted(self._dts[imgId, catId], key=lambda d: -d["score"])
-            bands = [boundary_record(detections[i]["segmentation"]) for i in found]
-            truths = [self._gts[imgId, catId][i] for i in wanted]
-            their_bands = [boundary_record(truth["segmentation"]) for truth in truths]
-            both = np.ix_(found, wanted)
-            between = coco_mask.iou(bands, their_bands, [truth["iscrowd"] for truth in truths])
-            iou[both] = np.minimum(iou[both], between)
-        return iou
+def _cell(position: int, found: Sequence[_Found], wanted: Sequence[_Wanted], kind: Kind) -> _Cell:
+    areas = np.array([one.area for one in found], np.float64)
+    hits: list[tuple[int, int, int, bool]] = []
+    positives = []
+    iou = _iou(found, wanted, kind)
+    # What reaches the lowest threshold with nothing can't match at any: most detections of a full frame.
+    close = np.flatnonzero((iou >= IOU_THRESHOLDS[0]).any(axis=1)).tolist()
+    crowds = [one.crowd for one in wanted]
+    for area, (low, high) in enumerate(_AREA_RANGES):
+        ignored = [one.crowd or one.area < low or one.area > high for one in wanted]
+        positives.append(len(ignored) - sum(ignored))
+        if close:
+            matched = _match(iou[close].tolist(), crowds, ignored)
+            hits += [(area, threshold, close[row], ignored[place]) for threshold, row, place in matched]
+    outside = np.stack([(areas < low) | (areas > high) for low, high in _AREA_RANGES])
+    return _Cell(position, [one.score for one in found], outside, hits, positives)
 
 
-def _index(records: Sequence[Record]) -> Any:
-    """A COCO object. Ids start at 1: pycocotools takes a match with id 0 for none."""
-    indexed = COCO()
-    indexed.dataset = {
-        # Sizes are looked up for every mask, but used for polygons only.
-        "images": [{"id": number, "height": 0, "width": 0} for number in {record["image_id"] for record in records}],
-        "categories": [{"id": number} for number in {record["category_id"] for record in records}],
-        "annotations": [{**record, "id": number} for number, record in enumerate(records, 1)],
-    }
-    indexed.createIndex()
-    return indexed
+def _match(
+    iou: Sequence[Sequence[float]], crowds: Sequence[bool], ignored: Sequence[bool]
+) -> Iterator[tuple[int, int, int]]:
+    """The rule of pycocotools (`COCOeval.evaluateImg`): each detection in turn takes the best annotation left.
 
-
-def _collect(cells: npt.NDArray[np.object_], order: npt.NDArray[np.int64]) -> Matches:
-    """Puts the frames of one structure together.
+    Of equal ones it takes the last; one that isn't to be found only if no other reaches the threshold; a crowd can be
+    taken again and again.
 
     Args:
-        cells: [A, F] pycocotools' result of each area range and frame; None where there is nothing.
-        order: int64 [F], position of each of these frames in the caller's sequence.
+        iou: [D, G], best score first.
+        crowds: [G].
+        ignored: [G], whether an annotation isn't to be found, crowds among them.
+
+    Yields:
+        Place of the threshold, row of the detection, place of the annotation.
     """
-    positives = np.zeros(cells.shape, np.int64)
-    for area, row in enumerate(cells):
-        for place, cell in enumerate(row):
-            if cell is not None:
-                positives[area, order[place]] = np.count_nonzero(np.asarray(cell["gtIgnore"]) == 0)
-    # A frame is empty in all area ranges or in none.
-    there = [place for place, cell in enumerate(cells[0]) if cell is not None]
-    counts = [len(cells[0, place]["dtScores"]) for place in there]
+    # Those to be found come first: the search ends with them if one fits.
+    order = sorted(range(len(ignored)), key=lambda place: ignored[place])
+    for threshold, lowest in enumerate(_THRESHOLDS):
+        taken: set[int] = set()
+        for row, overlaps in enumerate(iou):
+            best, match = lowest, -1
+            for place in order:
+                if place in taken and not crowds[place]:
+                    continue
+                if match >= 0 and ignored[place] and not ignored[match]:
+                    break
+                if overlaps[place] >= best:
+                    best, match = overlaps[place], place
+            if match >= 0:
+                taken.add(match)
+                yield threshold, row, match
 
-    def joined(key: str) -> npt.NDArray[np.bool_]:
-        nothing = np.zeros((len(IOU_THRESHOLDS), 0), np.bool_)
-        rows = [np.concatenate([nothing, *(row[place][key] for place in there)], axis=1) for row in cells]
-        return np.stack(rows).astype(np.bool_)
 
+def _iou(found: Sequence[_Found], wanted: Sequence[_Wanted], kind: Kind) -> npt.NDArray[np.float64]:
+    """IoU of detections and annotations, [D, G]; with a crowd, the share of the detection that lies in it.
+
+    By boundary it is the lower one of mask IoU and boundary IoU; where the mask IoU is below the lowest threshold it
+    is that alone: the lower one of both is below it as well, and matches nothing.
+    """
+    if not found or not wanted:
+        return np.zeros((len(found), len(wanted)))
+    crowds = [int(one.crowd) for one in wanted]
+    iou = np.asarray(coco_mask.iou([one.shape for one in found], [one.shape for one in wanted], crowds), np.float64)
+    if kind != "boundary":
+        return iou
+    close = iou >= IOU_THRESHOLDS[0]
+    rows, columns = np.flatnonzero(close.any(axis=1)), np.flatnonzero(close.any(axis=0))
+    if len(rows):
+        bands = [boundary_record(found[i].shape) for i in rows]
+        their_bands = [boundary_record(wanted[i].shape) for i in columns]
+        both = np.ix_(rows, columns)
+        between = coco_mask.iou(bands, their_bands, [crowds[i] for i in columns])
+        iou[both] = np.minimum(iou[both], between)
+    return iou
+
+
+def _collect(cells: Sequence[_Cell], frames: int) -> Matches:
+    """Puts the frames of one structure together, in the order given."""
+    counts = [len(cell.scores) for cell in cells]
+    shape = (len(AREAS), len(IOU_THRESHOLDS), sum(counts))
+    matched, ignored = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
+    positives = np.zeros((len(AREAS), frames), np.int64)
+    start = 0
+    for cell, count in zip(cells, counts, strict=True):
+        positives[:, cell.position] = cell.positives
+        for area, threshold, row, is_ignored in cell.hits:
+            matched[area, threshold, start + row] = True
+            ignored[area, threshold, start + row] = is_ignored
+        start += count
+    if cells:
+        # What matches nothing and is itself of another size counts neither way.
+        outside = np.concatenate([cell.outside for cell in cells], axis=1)
+        ignored |= ~matched & outside[:, None]
     return Matches(
-        scores=np.array([score for place in there for score in cells[0, place]["dtScores"]], np.float64),
-        frames=np.repeat(order[there], counts) if there else np.empty(0, np.int64),
-        matched=joined("dtMatches"),
-        ignored=joined("dtIgnore"),
+        scores=np.array([score for cell in cells for score in cell.scores], np.float64),
+        frames=np.repeat(np.array([cell.position for cell in cells], np.int64), counts),
+        matched=matched,
+        ignored=ignored,
         positives=positives,
     )
