@@ -130,8 +130,8 @@ def _judge(
     taken = set(matches.tolist())
     pointed_at: set[int] = set()
     judged = []
-    for label, score, match, row in zip(labels.tolist(), scores.tolist(), matches.tolist(), iou, strict=True):
-        error, target = (None, -1) if match >= 0 else _error(row, truths == label)
+    pointers = _point(labels, matches, iou, truths)
+    for label, score, (error, target) in zip(labels.tolist(), scores.tolist(), pointers, strict=True):
         mended = None
         if target >= 0 and target not in taken:
             # The first to point at it has the highest score: it alone could have been right.
@@ -142,23 +142,32 @@ def _judge(
     return FrameErrors(tuple(judged), tuple(truths.tolist()), tuple(missed))
 
 
-def _error(iou: npt.NDArray[np.float64], same: npt.NDArray[np.bool_]) -> tuple[ErrorKind, int]:
-    """The error of an unmatched detection, and the place of the annotation that it points at, or -1.
-
-    Args:
-        iou: [G].
-        same: [G], whether an annotation is of the detection's structure.
-    """
-    if not len(iou):
-        return "background", -1
+def _point(
+    labels: npt.NDArray[np.int64],
+    matches: npt.NDArray[np.int64],
+    iou: npt.NDArray[np.float64],
+    truths: npt.NDArray[np.int64],
+) -> list[tuple[ErrorKind | None, int]]:
+    """The error of each of D detections, and the place of the annotation that it points at, or -1; as of `_judge`."""
+    if not len(truths):
+        return [("background", -1) for _ in labels]
+    same = labels[:, None] == truths[None]
     own, other = iou * same, iou * ~same
-    if BACKGROUND_IOU <= own.max() < FOREGROUND_IOU:
-        return "localisation", int(own.argmax())
-    if other.max() >= FOREGROUND_IOU:
-        return "class", int(other.argmax())
-    if own.max() >= FOREGROUND_IOU:
-        return "duplicate", -1
-    return ("background" if iou.max() <= BACKGROUND_IOU else "both"), -1
+    best_own, best_other, best = own.max(axis=1), other.max(axis=1), iou.max(axis=1)
+    # The first that fits counts.
+    fitting: list[tuple[ErrorKind | None, npt.NDArray[np.bool_], npt.NDArray[np.int64] | None]] = [
+        (None, matches >= 0, None),
+        ("localisation", (best_own >= BACKGROUND_IOU) & (best_own < FOREGROUND_IOU), own.argmax(axis=1)),
+        ("class", best_other >= FOREGROUND_IOU, other.argmax(axis=1)),
+        ("duplicate", best_own >= FOREGROUND_IOU, None),
+        ("background", best <= BACKGROUND_IOU, None),
+        ("both", np.ones(len(labels), np.bool_), None),
+    ]
+    kinds = np.stack([fits for _, fits, _ in fitting]).argmax(axis=0).tolist()
+    return [
+        (error, -1 if targets is None else int(targets[row]))
+        for row, (error, _, targets) in enumerate(fitting[kind] for kind in kinds)
+    ]
 
 
 def _iou(

@@ -23,6 +23,7 @@ background.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
@@ -87,7 +88,13 @@ def find_errors(frames: Sequence[ScoredFrame], truth: CocoSet, kind: Kind) -> Er
     """
     # In the order of the ids, as of `match_all`: so that equal scores are ranked alike.
     judged = [assign_errors(frame, kind) for frame in sorted(frames, key=lambda frame: frame.image.id)]
-    structures = {truth.structures[label]: _of_structure(judged, label) for label in sorted(truth.category_ids)}
+    involved = _by_structure(judged)
+    positives = Counter(label for frame in judged for label in frame.positives)
+    missed = Counter(label for frame in judged for label in frame.missed)
+    structures = {
+        truth.structures[label]: _of_structure(involved.get(label, []), label, positives[label], missed[label])
+        for label in sorted(truth.category_ids)
+    }
     rows = structures.values()
     return ErrorAnalysis(
         ap50=_mean(row.ap50 for row in rows),
@@ -102,11 +109,21 @@ def as_json(analysis: ErrorAnalysis) -> dict[str, Any]:
     return asdict(analysis)
 
 
-def _of_structure(judged: Sequence[FrameErrors], label: int) -> StructureErrors:
-    involved = [one for frame in judged for one in frame.detections if label in (one.label, one.mended_label)]
-    positives = sum(frame.positives.count(label) for frame in judged)
-    counts = {error: sum(one.label == label and one.error == error for one in involved) for error in ERROR_KINDS}
-    counts["missed"] = sum(frame.missed.count(label) for frame in judged)
+def _by_structure(judged: Sequence[FrameErrors]) -> dict[int, list[JudgedDetection]]:
+    """The detections that say a structure, or would if mended, in the order of the frames."""
+    involved: dict[int, list[JudgedDetection]] = {}
+    for frame in judged:
+        for one in frame.detections:
+            involved.setdefault(one.label, []).append(one)
+            if one.mended_label is not None and one.mended_label != one.label:
+                involved.setdefault(one.mended_label, []).append(one)
+    return involved
+
+
+def _of_structure(involved: Sequence[JudgedDetection], label: int, positives: int, missed: int) -> StructureErrors:
+    there = Counter(one.error for one in involved if one.label == label)
+    counts = {error: there[error] for error in ERROR_KINDS}
+    counts["missed"] = missed
     ap50 = _average_precision([(one.score, one.error is None) for one in involved if one.label == label], positives)
     costs: dict[ErrorKind, float | None] = {}
     for error in ERROR_KINDS:
