@@ -34,7 +34,7 @@ Kind = Literal["bbox", "segm", "boundary"]
 AREAS = ("all", "small", "medium", "large")
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)  # as pycocotools computes them, to the last bit
 
-_AREA_RANGES = [[0, 1e10], [0, 32**2], [32**2, 96**2], [96**2, 1e10]]  # px, COCO's own
+_AREA_RANGES = ((0.0, 1e10), (0.0, 32.0**2), (32.0**2, 96.0**2), (96.0**2, 1e10))  # px, COCO's own
 _THRESHOLDS = np.minimum(IOU_THRESHOLDS, 1 - 1e-10).tolist()
 
 
@@ -244,7 +244,7 @@ def _iou(found: Sequence[_Found], wanted: Sequence[_Wanted], kind: Kind) -> npt.
     if kind != "boundary":
         return iou
     close = iou >= IOU_THRESHOLDS[0]
-    rows, columns = np.flatnonzero(close.any(axis=1)), np.flatnonzero(close.any(axis=0))
+    rows, columns = np.flatnonzero(close.any(axis=1)).tolist(), np.flatnonzero(close.any(axis=0)).tolist()
     if len(rows):
         bands = [boundary_record(found[i].shape) for i in rows]
         their_bands = [boundary_record(wanted[i].shape) for i in columns]
