@@ -128,14 +128,14 @@ class _Cell(NamedTuple):
     Attributes:
         position: of the frame in the caller's sequence.
         scores: [D].
-        outside: bool [A, D], whether a detection is of another size.
+        areas: [D], of the detections, px.
         hits: (area range, threshold, detection, whether the annotation is ignored) of each match.
         positives: [A], annotations to be found.
     """
 
     position: int
     scores: list[float]
-    outside: npt.NDArray[np.bool_]
+    areas: list[float]
     hits: list[tuple[int, int, int, bool]]
     positives: list[int]
 
@@ -180,7 +180,6 @@ def _wanted(annotation: Annotation, frame: ScoredFrame, kind: Kind) -> _Wanted:
 
 
 def _cell(position: int, found: Sequence[_Found], wanted: Sequence[_Wanted], kind: Kind) -> _Cell:
-    areas = np.array([one.area for one in found], np.float64)
     hits: list[tuple[int, int, int, bool]] = []
     positives = []
     iou = _iou(found, wanted, kind)
@@ -193,8 +192,7 @@ def _cell(position: int, found: Sequence[_Found], wanted: Sequence[_Wanted], kin
         if close:
             matched = _match(iou[close].tolist(), crowds, ignored)
             hits += [(area, threshold, close[row], ignored[place]) for threshold, row, place in matched]
-    outside = np.stack([(areas < low) | (areas > high) for low, high in _AREA_RANGES])
-    return _Cell(position, [one.score for one in found], outside, hits, positives)
+    return _Cell(position, [one.score for one in found], [one.area for one in found], hits, positives)
 
 
 def _match(
@@ -269,7 +267,8 @@ def _collect(cells: Sequence[_Cell], frames: int) -> Matches:
         start += count
     if cells:
         # What matches nothing and is itself of another size counts neither way.
-        outside = np.concatenate([cell.outside for cell in cells], axis=1)
+        areas = np.array([area for cell in cells for area in cell.areas], np.float64)
+        outside = np.stack([(areas < low) | (areas > high) for low, high in _AREA_RANGES])
         ignored |= ~matched & outside[:, None]
     return Matches(
         scores=np.array([score for cell in cells for score in cell.scores], np.float64),
