@@ -111,7 +111,7 @@ def describe(run: Run, budget: Budget) -> str:
     if (usage := run.usage) is not None:
         lines.append(
             f"cores busy: server {usage.server_cpu:.2f}, {usage.workers} workers {usage.workers_cpu:.2f}, "
-            f"whole machine {usage.machine_cpu:.2f}; "
+            f"whole machine {usage.machine_cpu:.2f}, taken by the hypervisor {usage.stolen_cpu:.2f}; "
             f"memory: server {usage.server_rss / 1e6:.0f} MB, workers {usage.workers_rss / 1e6:.0f} MB"
         )
     lines += [f"FAULT: {fault}" for fault in figures.faults[:10]]

@@ -45,6 +45,8 @@ class Usage:
         server_cpu: cores that the server process kept busy, on average.
         workers_cpu: likewise its workers together.
         machine_cpu: likewise all programs of the machine.
+        stolen_cpu: cores that the hypervisor gave to others while there was work here; 0 where none tells. Latencies
+            of a run with more than a few hundredths say more of the neighbours than of the server.
         server_rss: the highest that was seen, bytes.
         workers_rss: likewise.
         workers: processes, at the end.
@@ -53,6 +55,7 @@ class Usage:
     server_cpu: float
     workers_cpu: float
     machine_cpu: float
+    stolen_cpu: float
     server_rss: int
     workers_rss: int
     workers: int
@@ -97,7 +100,7 @@ class UsageWatch:
         self._workers: dict[int, psutil.Process] = {}
         self._last: dict[int, float] = {}
         self._peak = [0, 0]
-        self._started, self._machine = time.monotonic(), _machine_busy()
+        self._started, self._machine = time.monotonic(), _machine_seconds()
         self._ended = threading.Event()
         self._look()
         self._first = dict(self._last)
@@ -109,14 +112,16 @@ class UsageWatch:
         self._ended.set()
         self._thread.join()
         self._look()
-        elapsed, machine = time.monotonic() - self._started, _machine_busy() - self._machine
+        elapsed = time.monotonic() - self._started
+        busy, stolen = (now - before for now, before in zip(_machine_seconds(), self._machine, strict=True))
         # A worker that was started meanwhile has used what it used since then.
         used = {pid: seconds - self._first.get(pid, 0.0) for pid, seconds in self._last.items()}
         server = used.pop(self._server.pid)
         return Usage(
             server_cpu=server / elapsed,
             workers_cpu=sum(used.values()) / elapsed,
-            machine_cpu=machine / elapsed,
+            machine_cpu=busy / elapsed,
+            stolen_cpu=stolen / elapsed,
             server_rss=self._peak[0],
             workers_rss=self._peak[1],
             workers=len(workers_of(self._server.pid)),
@@ -153,7 +158,9 @@ def _cpu_seconds(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def _machine_busy() -> float:
-    """Seconds that the machine's cores were busy."""
+def _machine_seconds() -> tuple[float, float]:
+    """Seconds that programs kept the machine's cores busy, and that the hypervisor took from them."""
     times = psutil.cpu_times()
-    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))
+    idle = times.idle + getattr(times, "iowait", 0.0) + getattr(times, "guest", 0.0)
+    stolen = getattr(times, "steal", 0.0)
+    return float(sum(times) - idle - stolen), float(stolen)
