@@ -99,6 +99,12 @@ def _add_figure_options(parser: argparse.ArgumentParser) -> None:
         metavar="FIELD",
         help="also by this field of the image records; crl_mm:45,55,65 for ranges, crl_mm:q4 for quarters; repeatable",
     )
+    figures.add_argument(
+        "--backend",
+        choices=("fetalseg", "pycocotools"),
+        default="fetalseg",
+        help="what matches boxes and masks; pycocotools is the reference, with the same figures (default: %(default)s)",
+    )
     figures.add_argument("--boundary", action="store_true", help="also by boundary IoU")
     figures.add_argument("--resamples", type=int, default=1000, metavar="N", help="default: %(default)s")
     figures.add_argument("--seed", type=int, default=0, metavar="N", help="of the resamples (default: %(default)s)")
@@ -123,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
     requirements = [parse_requirement(text) for text in args.require]
     truth = read_coco(args.data, images=args.images, limit=args.limit)
     make_folder(args.out)
-    evaluation, described = _of_model(args, truth) if args.detections is None else _of_file(args.detections, truth)
+    evaluation, described = _of_model(args, truth) if args.detections is None else _of_file(args, truth)
     assessment = _assessed(evaluation, truth, args)
     metrics = report_metrics(assessment, described)
     verdicts = judge_requirements(requirements, named_figures(metrics))
@@ -231,17 +237,18 @@ def _of_model(args: argparse.Namespace, truth: CocoSet) -> tuple[Evaluation, dic
             masks=truth.has_masks,
         )
         described = describe_run(segmenter, path, truth, options)
-        return evaluate_model(segmenter, truth, options, track=_track), described
+        return evaluate_model(segmenter, truth, options, track=_track, backend=args.backend), described
 
 
-def _of_file(path: Path, truth: CocoSet) -> tuple[Evaluation, dict[str, Any]]:
+def _of_file(args: argparse.Namespace, truth: CocoSet) -> tuple[Evaluation, dict[str, Any]]:
     from fetalseg.data.facts import image_facts
     from fetalseg.evaluation.detections_file import read_detections
     from fetalseg.evaluation.evaluator import evaluate_frames
     from fetalseg.evaluation.provenance import describe_detections
 
-    frames = read_detections(path, truth)
-    return evaluate_frames(frames, truth, facts=image_facts(truth)), describe_detections(path, frames, truth)
+    frames = read_detections(args.detections, truth)
+    evaluation = evaluate_frames(frames, truth, facts=image_facts(truth), backend=args.backend)
+    return evaluation, describe_detections(args.detections, frames, truth)
 
 
 def _track(images: Sequence[ImageRecord]) -> Iterable[ImageRecord]:

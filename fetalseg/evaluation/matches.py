@@ -1,7 +1,8 @@
 """Which detections match which ground truth, found once by the rules of pycocotools; every figure is then a recount.
 
 IoU is pycocotools' own. Its search goes through every detection of every frame for each threshold and range of areas;
-here only those that overlap an annotation enough are searched, with the same matches.
+here only those that overlap an annotation enough are searched, with the same matches. pycocotools' own search stays the
+reference, see `fetalseg.evaluation.reference_matching`.
 
 A resample of the frames, a view or a slice changes how often a frame counts, but not what matches what inside it.
 """
@@ -27,14 +28,14 @@ try:
 except ModuleNotFoundError:
     raise MissingExtraError("pycocotools", "eval") from None
 
-__all__ = ["AREAS", "IOU_THRESHOLDS", "Kind", "Matches", "is_scored", "match_all"]
+__all__ = ["AREAS", "AREA_RANGES", "IOU_THRESHOLDS", "Kind", "Matches", "is_scored", "match_all"]
 
 Kind = Literal["bbox", "segm", "boundary"]
 
 AREAS = ("all", "small", "medium", "large")
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)  # as pycocotools computes them, to the last bit
 
-_AREA_RANGES = ((0.0, 1e10), (0.0, 32.0**2), (32.0**2, 96.0**2), (96.0**2, 1e10))  # px, COCO's own
+AREA_RANGES = ((0.0, 1e10), (0.0, 32.0**2), (32.0**2, 96.0**2), (96.0**2, 1e10))  # px, COCO's own
 _THRESHOLDS = np.minimum(IOU_THRESHOLDS, 1 - 1e-10).tolist()
 
 
@@ -186,7 +187,7 @@ def _cell(position: int, found: Sequence[_Found], wanted: Sequence[_Wanted], kin
     # What reaches the lowest threshold with nothing can't match at any: most detections of a full frame.
     close = np.flatnonzero((iou >= IOU_THRESHOLDS[0]).any(axis=1)).tolist()
     crowds = [one.crowd for one in wanted]
-    for area, (low, high) in enumerate(_AREA_RANGES):
+    for area, (low, high) in enumerate(AREA_RANGES):
         ignored = [one.crowd or one.area < low or one.area > high for one in wanted]
         positives.append(len(ignored) - sum(ignored))
         if close:
@@ -268,7 +269,7 @@ def _collect(cells: Sequence[_Cell], frames: int) -> Matches:
     if cells:
         # What matches nothing and is itself of another size counts neither way.
         areas = np.array([area for cell in cells for area in cell.areas], np.float64)
-        outside = np.stack([(areas < low) | (areas > high) for low, high in _AREA_RANGES])
+        outside = np.stack([(areas < low) | (areas > high) for low, high in AREA_RANGES])
         ignored |= ~matched & outside[:, None]
     return Matches(
         scores=np.array([score for cell in cells for score in cell.scores], np.float64),

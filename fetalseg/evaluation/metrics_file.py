@@ -16,7 +16,7 @@ from fetalseg.evaluation.assessment import AbsenceRow, Assessment, HeadRow, Kind
 from fetalseg.evaluation.best_detection import MIN_BEST_SCORE
 from fetalseg.evaluation.bootstrap import LEVEL, Interval
 from fetalseg.evaluation.error_kinds import StructureErrors
-from fetalseg.evaluation.evaluator import StructureResult
+from fetalseg.evaluation.evaluator import Backend, StructureResult
 from fetalseg.evaluation.operating_points import Calibration, ThresholdCurve
 from fetalseg.evaluation.precision import RECALL_POINTS, AveragePrecision
 from fetalseg.evaluation.resampled_precision import MEAN, MEASURES, figure_name
@@ -28,6 +28,10 @@ SCHEMA = 2
 CURVES_SCHEMA = 1
 
 _THRESHOLDS = np.round(np.arange(101) / 100, 2)  # at which the curve over the threshold is written
+_MATCHING: dict[Backend, str] = {
+    "fetalseg": "by the rules of pycocotools",
+    "pycocotools": "by pycocotools itself, those by boundary by its rules",
+}
 _OPTIONAL: tuple[Measure, ...] = ("mask", "boundary")
 _KINDS: tuple[Measure, ...] = ("box", *_OPTIONAL)
 
@@ -204,8 +208,9 @@ def _kept(curve: ThresholdCurve) -> dict[str, list[float | None]]:
 def _protocol(assessment: Assessment, run: dict[str, Any]) -> dict[str, Any]:
     draws = assessment.draws
     return {
-        "average_precision": "COCO: 101 recall points, IoU 0.5 to 0.95 in steps of 0.05, pycocotools' matching; a "
-        "structure without ground truth has no figure and is out of the mean",
+        "average_precision": "COCO: 101 recall points, IoU 0.5 to 0.95 in steps of 0.05; a structure "
+        "without ground truth has no figure and is out of the mean",
+        "matching": _MATCHING[assessment.evaluation.backend],
         "iou_by": {
             "box": "boxes",
             "mask": "masks",

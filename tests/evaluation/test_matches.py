@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from fetalseg.data.records import Annotation, CocoSet, ImageRecord
 from fetalseg.errors import DataError
 from fetalseg.evaluation.matches import AREAS, IOU_THRESHOLDS, Kind, Matches, match_all
 from fetalseg.evaluation.precision import average_precision, average_recall, precision_recall
+from fetalseg.evaluation.reference_matching import match_by_reference
 from fetalseg.evaluation.scored_frames import Detections, ScoredFrame
 
 SIDE = 220
@@ -130,6 +132,24 @@ def used_directly(frames: list[ScoredFrame], kind: Literal["bbox", "segm"]) -> C
     evaluation.evaluate()
     evaluation.accumulate()
     return evaluation
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_the_reference_finds_the_same_matches(kind: Literal["bbox", "segm"], seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    frames = [random_frame(number, generator) for number in generator.permutation(30).tolist()]
+    frames.append(frame(30, [annotation((0, 0, 40, 40))], [(0.9, (0, 0, 40, 40)), (0.8, (0, 0, 40, 39))], known=(1,)))
+    frames.append(frame(31, [], []))
+    own, reference = match_all(frames, set_of(frames), kind), match_by_reference(frames, set_of(frames), kind)
+    assert own.keys() == reference.keys()
+    for label, found in own.items():
+        expected = reference[label]
+        assert found.matched.any()
+        for column in fields(Matches):
+            values, theirs = getattr(found, column.name), getattr(expected, column.name)
+            assert (column.name, values.dtype) == (column.name, theirs.dtype)
+            assert np.array_equal(values, theirs)
 
 
 @pytest.mark.parametrize("kind", ["bbox", "segm"])

@@ -253,6 +253,17 @@ def test_the_report_keeps_to_its_schema_and_says_where_it_comes_from(model: Path
     assert metrics["provenance"]["packages"]["numpy"] == np.__version__
 
 
+def test_the_reference_writes_the_same_figures_and_its_name(model: Path, tmp_path: Path) -> None:
+    data = write_set(tmp_path, masks=True)
+    own = evaluate(data, model, tmp_path / "own", "--resamples", "20")
+    reference = evaluate(data, model, tmp_path / "reference", "--resamples", "20", "--backend", "pycocotools")
+    assert own["protocol"].pop("matching") == "by the rules of pycocotools"
+    assert reference["protocol"].pop("matching") == "by pycocotools itself, those by boundary by its rules"
+    for metrics in (own, reference):
+        del metrics["provenance"]  # the time
+    assert own == reference
+
+
 def test_slices_are_counted_and_written_as_a_table(model: Path, tmp_path: Path) -> None:
     data = write_set(tmp_path, masks=True)
     content = json.loads(data.read_text())
