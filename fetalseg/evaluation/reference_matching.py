@@ -60,8 +60,8 @@ def _truths(frame: ScoredFrame, labels: Sequence[int], kind: str) -> Iterator[Re
         if annotation.label not in labels:
             continue
         x, y, width, height = annotation.bbox
-        mask = annotation.segmentation
-        if mask is not None:
+        mask = None
+        if annotation.segmentation is not None:
             mask = truth_mask(annotation, frame.image.height, frame.image.width)
         area = width * height if mask is None else float(coco_mask.area(mask))
         shape = {"bbox": [x, y, width, height]} if kind == "bbox" else {"segmentation": mask}
