@@ -17,6 +17,8 @@ class TrackerOptions:
         evidence_weight: 0..1, of the newest frame in the evidence for a structure, an average of its scores.
         show_share: of `min_score`; a structure is shown once its evidence is as high.
         hide_share: of `min_score`; and until its evidence is lower.
+        duplicate_share: 0..1, of the smaller of two boxes of one kind; if more of it lies in the larger one, both are
+            taken for one structure.
         hold_frames: missed frames over which a structure stays shown at the most.
         hold_s: seconds over which it stays shown at the most.
         lost_s: seconds after which a structure that comes back is another one, unless a fetus has it once; a pause
@@ -33,6 +35,7 @@ class TrackerOptions:
     evidence_weight: float = 0.5
     show_share: float = 0.9
     hide_share: float = 0.65
+    duplicate_share: float = 0.6
     hold_frames: int = 3
     hold_s: float = 0.25
     lost_s: float = 2.0
@@ -41,7 +44,7 @@ class TrackerOptions:
     mask_weight: float = 0.3
 
     def __post_init__(self) -> None:
-        for name in ("min_score", "low_share", "evidence_weight", "mask_weight"):
+        for name in ("min_score", "low_share", "evidence_weight", "duplicate_share", "mask_weight"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} must be within 0..1, got {value}")

@@ -233,7 +233,7 @@ class Tracker:
             # A score may lie below a least score that has just been raised.
             if track.shown and track.score >= self.options.min_score and track.box.touches(width, height)
         ]
-        tracks = self._first_places(visible, instances.structures)
+        tracks = self._distinct(self._first_places(visible, instances.structures))
         for track in self._tracks:
             track.on_screen = track in tracks
         tracks.sort(key=lambda track: -track.score)
@@ -272,10 +272,30 @@ class Tracker:
         """One track of each structure that a fetus has once: the one on the screen, unless another is much better."""
         best: dict[int, tuple[float, _Track]] = {}
         for track in tracks:
-            rank = track.score + _FIRST_CHOICE * (track.on_screen - track.missed)
+            rank = _rank(track)
             if track.label not in best or rank > best[track.label][0]:
                 best[track.label] = rank, track
         return [t for t in tracks if structures[t.label] not in _SINGLE or best[t.label][1] is t]
+
+    def _distinct(self, tracks: list[_Track]) -> list[_Track]:
+        """Leaves out a track that is mostly inside another one of its kind: both are one structure, boxed in two ways.
+
+        Suppression goes by IoU and lets a small box in a large one stay. The one on the screen stays there unless the
+        other is much better, as in `_first_places`.
+        """
+        kept: list[_Track] = []
+        for track in sorted(tracks, key=_rank, reverse=True):
+            if all(
+                other.label != track.label or _inside(track.box.box, other.box.box) <= self.options.duplicate_share
+                for other in kept
+            ):
+                kept.append(track)
+        return kept
+
+
+def _rank(track: _Track) -> float:
+    """Of a track among those of which one is to be shown."""
+    return track.score + _FIRST_CHOICE * (track.on_screen - track.missed)
 
 
 def _region(detections: Instances, row: int) -> PixelBox:
@@ -291,13 +311,20 @@ def _widened(box: Sequence[float]) -> Box:
 
 def _overlap(one: Box, other: Box) -> float:
     """Intersection over union; plain numbers, since a structure has a few instances in a frame."""
+    both = _intersection(one, other)
+    return both / (_area(one) + _area(other) - both) if both else 0.0
+
+
+def _inside(one: Sequence[float], other: Sequence[float]) -> float:
+    """Share of the smaller box that lies in the larger one."""
+    return _intersection(one, other) / min(_area(one), _area(other))
+
+
+def _intersection(one: Sequence[float], other: Sequence[float]) -> float:
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    both = width * height
-    return both / (_area(one) + _area(other) - both)
+    return max(width, 0.0) * max(height, 0.0)
 
 
-def _area(box: Box) -> float:
+def _area(box: Sequence[float]) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])

@@ -14,7 +14,7 @@ from fetalseg.instances import Instances
 from fetalseg.lazy_crops import LazyCrops, Mask
 from fetalseg.tracking import Tracker, TrackerOptions
 
-CRANIUM, HEART, FOOT = (structure(name).label for name in ("cranium", "heart", "foot"))
+CRANIUM, HEART, HAND, FOOT = (structure(name).label for name in ("cranium", "heart", "hand", "foot"))
 FRAME = (240, 320)
 FRAME_S = 0.04
 
@@ -204,6 +204,25 @@ def test_of_a_structure_that_a_fetus_has_once_one_is_shown_and_it_keeps_its_iden
         shown = tracker.update(detections((CRANIUM, 0.6, HEAD), (CRANIUM, 0.95, other)), frame * FRAME_S)
         assert ids(shown) == [1]
     assert shown.boxes[0].tolist() == pytest.approx(other, abs=1)
+
+
+def test_a_box_mostly_inside_another_one_of_its_kind_is_the_same_structure() -> None:
+    whole, part = (100, 60, 200, 160), (150, 70, 210, 110)  # 50 of 60 columns inside: 0.83; IoU 0.19
+    beside = (170, 70, 230, 110)  # 30 of 60: 0.5
+    tracker = Tracker()
+    for frame in range(5):
+        shown = tracker.update(detections((HAND, 0.8, whole), (HAND, 0.6, part), (FOOT, 0.6, part)), frame * FRAME_S)
+        assert sorted(zip(shown.labels.tolist(), ids(shown), strict=True)) == [(HAND, 1), (FOOT, 2)]
+    # What is on the screen stays there until the other is much better.
+    tracker = Tracker()
+    seen = []
+    for frame, score in enumerate([0.5, 0.7, 0.7, 0.95, 0.95, 0.95, 0.95]):
+        shown = tracker.update(detections((HAND, 0.6, whole), (HAND, score, part)), frame * FRAME_S)
+        seen += ids(shown)
+    assert seen == sorted(seen)
+    assert (seen[:3], seen[-1], len(seen)) == ([1, 1, 1], 2, 7)
+    tracker = Tracker()
+    assert len(tracker.update(detections((HAND, 0.8, whole), (HAND, 0.6, beside)), 0)) == 2
 
 
 def test_a_frame_that_is_not_later_is_the_same_frame() -> None:
