@@ -28,8 +28,8 @@ def strict_server(crafted_settings: Settings) -> Iterator[RunningServer]:
         allow_origins=("https://console.example",),
         max_sessions=2,
         max_fps=10,
-        hello_timeout_s=1.0,
-        idle_timeout_s=1.5,
+        hello_timeout_s=2.0,
+        idle_timeout_s=3.0,
     )
     with running(strict) as live:
         yield live
@@ -184,7 +184,7 @@ def test_who_says_nothing_is_closed_with_4001(strict_server: RunningServer) -> N
     with Client(strict_server.url) as client:
         error, code = client.end()
     assert error is not None
-    assert (error["code"], error["message"], code) == ("hello_timeout", "no hello within 1 s", 4001)
+    assert (error["code"], error["message"], code) == ("hello_timeout", "no hello within 2 s", 4001)
 
 
 def test_who_falls_silent_is_closed_with_4002_and_a_ping_is_enough_to_stay(strict_server: RunningServer) -> None:
@@ -195,7 +195,7 @@ def test_who_falls_silent_is_closed_with_4002_and_a_ping_is_enough_to_stay(stric
             assert client.receive()["id"] == number
         error, code = client.end()
     assert error is not None
-    assert (error["code"], error["message"], code) == ("idle", "no message for 1.5 s", 4002)
+    assert (error["code"], error["message"], code) == ("idle", "no message for 3 s", 4002)
 
 
 def test_one_session_too_many_is_closed_with_4003(strict_server: RunningServer) -> None:
