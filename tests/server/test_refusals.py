@@ -190,7 +190,7 @@ def test_who_says_nothing_is_closed_with_4001(strict_server: RunningServer) -> N
 def test_who_falls_silent_is_closed_with_4002_and_a_ping_is_enough_to_stay(strict_server: RunningServer) -> None:
     with Client(strict_server.url, {"token": TOKEN}) as client:
         for number in range(4):
-            time.sleep(0.5)
+            time.sleep(1.0)
             client.send_json({"type": "ping", "id": number})
             assert client.receive()["id"] == number
         error, code = client.end()
