@@ -17,8 +17,8 @@ class TrackerOptions:
         evidence_weight: 0..1, of the newest frame in the evidence for a structure, an average of its scores.
         show_share: of `min_score`; a structure is shown once its evidence is as high.
         hide_share: of `min_score`; and until its evidence is lower.
-        duplicate_share: 0..1, of the smaller of two boxes of one kind; if more of it lies in the larger one, both are
-            taken for one structure.
+        duplicate_share: 0..1; if more of the smaller of two boxes of one kind lies in the larger one, and more of the
+            smaller mask in the larger one, both are taken for one structure.
         hold_frames: missed frames over which a structure stays shown at the most.
         hold_s: seconds over which it stays shown at the most.
         lost_s: seconds after which a structure that comes back is another one, unless a fetus has it once; a pause

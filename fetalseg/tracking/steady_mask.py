@@ -96,6 +96,18 @@ class SteadyMask:
         region = _clip(self._region, frame)
         return _cut(self._average, self._region, region) > _HALF, region
 
+    def share_inside(self, other: SteadyMask) -> float | None:
+        """Of the smaller one of two masks, the share that lies in the larger one; None where one is empty."""
+        smaller = min(int(np.count_nonzero(mask._average > _HALF)) for mask in (self, other))
+        if smaller == 0:
+            return None
+        (x1, y1, x2, y2), (left, top, right, bottom) = self._region, other._region
+        both = max(x1, left), max(y1, top), min(x2, right), min(y2, bottom)
+        if both[0] >= both[2] or both[1] >= both[3]:
+            return 0.0
+        one, theirs = (_cut(mask._average, mask._region, both) > _HALF for mask in (self, other))
+        return int(np.count_nonzero(one & theirs)) / smaller
+
 
 def _centre(mask: npt.NDArray[np.uint8], region: PixelBox) -> tuple[float, float] | None:
     """Of a mask, or of an average, in the frame; None of an empty one."""

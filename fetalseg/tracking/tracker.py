@@ -285,12 +285,17 @@ class Tracker:
         """
         kept: list[_Track] = []
         for track in sorted(tracks, key=_rank, reverse=True):
-            if all(
-                other.label != track.label or _inside(track.box.box, other.box.box) <= self.options.duplicate_share
-                for other in kept
-            ):
+            if not any(track.label == other.label and self._same(track, other) for other in kept):
                 kept.append(track)
         return kept
+
+    def _same(self, one: _Track, other: _Track) -> bool:
+        """By boxes, and by masks where there are any: limbs that cross have one box, but two masks."""
+        limit = self.options.duplicate_share
+        if _inside(one.box.box, other.box.box) <= limit:
+            return False
+        share = one.mask.share_inside(other.mask)
+        return share is None or share > limit
 
 
 def _rank(track: _Track) -> float:

@@ -225,6 +225,17 @@ def test_a_box_mostly_inside_another_one_of_its_kind_is_the_same_structure() -> 
     assert len(tracker.update(detections((HAND, 0.8, whole), (HAND, 0.6, beside)), 0)) == 2
 
 
+def test_limbs_that_cross_in_one_box_are_two() -> None:
+    found = detections((HAND, 0.8, HEAD), (HAND, 0.7, (HEAD[0] + 2, *HEAD[1:])))
+    diagonal = np.abs(np.subtract.outer(np.arange(100), np.arange(100))) < 15
+    crossing = replace(found, crops=[diagonal, diagonal[:, 97::-1]])
+    assert len(Tracker().update(crossing, 0)) == 2
+    assert len(Tracker().update(replace(found, crops=[diagonal, diagonal[:, 2:]]), 0)) == 1
+    nowhere = np.array([[0, 0, 0, 0]] * 2)
+    without = replace(found, crops=[np.empty((0, 0), np.bool_)] * 2, crop_boxes=nowhere)
+    assert len(Tracker().update(without, 0)) == 1  # without masks the boxes decide
+
+
 def test_a_frame_that_is_not_later_is_the_same_frame() -> None:
     tracker = Tracker()
     first = tracker.update(detections((CRANIUM, 0.9, HEAD)), 1.0)
