@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from fetalseg.anatomy import structure_names
 from fetalseg.candidates import Candidates
@@ -45,6 +45,20 @@ def crafted_facts(
     )
 
 
+def _nodes_of_flaw(flaw: Flaw | None) -> list[NodeProto]:
+    """What makes the value `flaw` of a frame: 0 where it is dark, the flaw where it is bright."""
+    return [
+        helper.make_node("Shape", ["images"], ["batch"], start=0, end=1),
+        helper.make_node("Cast", ["images"], ["levels"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["levels", "pixel_axes"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "ten"], ["tenfold"]),
+        helper.make_node("Sub", ["tenfold", "limit"], ["beyond"]),
+        helper.make_node("Exp", ["beyond"], ["blown"]),  # 0 for dark frames, infinite for bright ones
+        helper.make_node("Sub", ["blown", "blown"], ["undefined"]),  # 0 for dark frames, NaN for bright ones
+        helper.make_node("Reshape", ["undefined" if flaw == "nan" else "blown", "column"], ["flaw"]),
+    ]
+
+
 def write_crafted_model(
     path: Path,
     *,
@@ -65,16 +79,7 @@ def write_crafted_model(
         output_names: of the four outputs.
     """
     values = candidates or crafted_candidates()
-    nodes = [
-        helper.make_node("Shape", ["images"], ["batch"], start=0, end=1),
-        helper.make_node("Cast", ["images"], ["levels"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["levels", "pixel_axes"], ["mean"], keepdims=0),
-        helper.make_node("Mul", ["mean", "ten"], ["tenfold"]),
-        helper.make_node("Sub", ["tenfold", "limit"], ["beyond"]),
-        helper.make_node("Exp", ["beyond"], ["blown"]),  # 0 for dark frames, infinite for bright ones
-        helper.make_node("Sub", ["blown", "blown"], ["undefined"]),  # 0 for dark frames, NaN for bright ones
-        helper.make_node("Reshape", ["undefined" if flaw == "nan" else "blown", "column"], ["flaw"]),
-    ]
+    nodes = _nodes_of_flaw(flaw)
     constants = {"pixel_axes": np.array([1, 2, 3]), "column": np.array([-1, 1, 1])}
     constants |= {"ten": np.float32(10), "limit": np.float32(10 * flaw_above), "sign": np.ones((1, 1, 17), np.float32)}
     if flaw == "minus inf and inf":
