@@ -85,7 +85,8 @@ def _server(host: str, port: int, model: str | None, log: Path) -> Iterator[None
     Raises:
         FetalsegError: it ended or wasn't ready in time; the text has its last words.
     """
-    command = [sys.executable, "-m", "fetalseg.cli", "serve", "--host", host, "--port", str(port)]
+    # Little is promised to each session: on two cores the viewer would find the only place taken by the demo's console.
+    command = [sys.executable, "-m", "fetalseg.cli", "serve", "--host", host, "--port", str(port), "--session-fps", "5"]
     if model is not None:
         command += ["--model", model]
     with log.open("wb") as output, _child(command, output) as process:
