@@ -11,18 +11,17 @@ import torch
 
 from fetalseg.candidates import Candidates
 from fetalseg.engines.base import Engine, usable_cores
-from fetalseg.errors import EngineError, MissingExtraError, ModelFileError
+from fetalseg.errors import EngineError
+from fetalseg.export.exported_network import load_exported
 from fetalseg.export.graph import CandidateGraph
 from fetalseg.export.onnx import describe
-from fetalseg.model.checkpoint import load_checkpoint, load_weights
-from fetalseg.model.variants import Variant
+from fetalseg.model.checkpoint import load_checkpoint
 from fetalseg.model.yolact import Yolact
-from fetalseg.model_file import ModelFacts, file_digest, read_facts
+from fetalseg.model_file import ModelFacts, file_digest
 
 __all__ = ["TorchEngine"]
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-_PREFIX = "network."  # of the weights' names in an exported file
 
 
 class TorchEngine(Engine):
@@ -55,7 +54,7 @@ class TorchEngine(Engine):
         threads = threads or usable_cores()
         torch.set_num_threads(threads)
         path = Path(path)
-        network, facts = _from_onnx(path) if path.suffix == ".onnx" else _from_checkpoint(path)
+        network, facts = load_exported(path) if path.suffix == ".onnx" else _from_checkpoint(path)
         return cls(network, facts, precision, threads)
 
     def _run(self, images: npt.NDArray[np.uint8]) -> Candidates:
@@ -75,32 +74,3 @@ class TorchEngine(Engine):
 def _from_checkpoint(path: Path) -> tuple[Yolact, ModelFacts]:
     network, training = load_checkpoint(path)
     return network.fuse(), describe(network, training, weights_sha256=file_digest(path))
-
-
-def _from_onnx(path: Path) -> tuple[Yolact, ModelFacts]:
-    """Builds the network from the facts, and fills it with the file's initializers, which keep the network's names."""
-    facts = read_facts(path)
-    if facts.precision != "fp32":
-        raise ModelFileError(f"{path.name} holds {facts.precision} weights; torch reads exported files in fp32 only")
-    try:
-        network = Yolact(Variant.from_dict(facts.architecture)).fuse()
-    except (ValueError, KeyError) as error:
-        raise ModelFileError(f"{path.name} doesn't say which network it holds: {error}") from None
-    found = _initializers(path)
-    # The semantic branch serves training only, and isn't exported.
-    found |= {name: tensor for name, tensor in network.state_dict().items() if name.startswith("semantic.")}
-    load_weights(network, found, path.name)
-    return network, facts
-
-
-def _initializers(path: Path) -> dict[str, torch.Tensor]:
-    """The network's weights by name; the exporter sees to it that each keeps its own."""
-    try:
-        import onnx
-    except ImportError:
-        raise MissingExtraError("onnx", "train") from None
-    return {
-        tensor.name.removeprefix(_PREFIX): torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
-        for tensor in onnx.load(path).graph.initializer
-        if tensor.name.startswith(_PREFIX)
-    }
