@@ -137,7 +137,7 @@ def find_model(name_or_path: str | Path) -> Path:
         ModelFileError: no such file, or no such name; the message lists the names that exist and the places searched.
     """
     text = str(name_or_path)
-    if os.sep in text or text.endswith((".onnx", ".safetensors")):
+    if os.sep in text or text.endswith((".onnx", ".safetensors", ".engine")):
         path = Path(text)
         if not path.is_file():
             raise ModelFileError(f"no model file at {text}")

@@ -55,9 +55,13 @@ class Segmenter:
         *,
         precision: str | None = None,
         threads: int | None = None,
+        device: str | None = None,
+        engine_cache: Path | None = None,
     ) -> Self:
         """Loads a model by name or path; arguments and errors are those of `fetalseg.engines.load_engine`."""
-        return cls(load_engine(model, engine, precision=precision, threads=threads))
+        return cls(
+            load_engine(model, engine, precision=precision, threads=threads, device=device, engine_cache=engine_cache)
+        )
 
     def prepare(
         self, frame: Frame | npt.NDArray[np.uint8], out: npt.NDArray[np.uint8] | None = None
@@ -76,9 +80,9 @@ class Segmenter:
         """
         return prepare(frame.pixels if isinstance(frame, Frame) else frame, self.facts.input, out)
 
-    def infer(self, images: npt.NDArray[np.uint8]) -> Candidates:
-        """Runs the network on uint8 [B, h, w, c]; errors as `Engine.infer`."""
-        return self.engine.infer(images)
+    def infer(self, images: npt.NDArray[np.uint8], *, stages: dict[str, float] | None = None) -> Candidates:
+        """Runs the network on uint8 [B, h, w, c]; `stages` and errors as `Engine.infer`."""
+        return self.engine.infer(images, stages=stages)
 
     def finish(
         self,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fetalseg.candidates import Candidates
+from fetalseg.engines.half_precision import to_float32
 from fetalseg.errors import ModelFileError
 from fetalseg.model_file import ModelFacts
 
-__all__ = ["Engine", "usable_cores"]
+__all__ = ["Engine", "stage", "usable_cores"]
 
 
 def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
@@ -34,6 +37,22 @@ def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     except (OSError, ValueError):
         return cores
     return max(1, min(cores, allowed))
+
+
+@contextmanager
+def stage(stages: dict[str, float] | None, name: str) -> Iterator[None]:
+    """Notes how long a block takes, in ms, under its name; does nothing if nobody asked.
+
+    Args:
+        stages: what the caller of `Engine.infer` gave.
+        name: "upload", "infer" or "copy_back". The block must not end before the device is through with it.
+    """
+    if stages is None:
+        yield
+        return
+    start = time.perf_counter()
+    yield
+    stages[name] = (time.perf_counter() - start) * 1000
 
 
 class Engine(ABC):
@@ -67,11 +86,14 @@ class Engine(ABC):
             EngineError: this machine lacks what was asked for.
         """
 
-    def infer(self, images: npt.NDArray[np.uint8]) -> Candidates:
+    def infer(self, images: npt.NDArray[np.uint8], *, stages: dict[str, float] | None = None) -> Candidates:
         """Runs the network.
 
         Args:
             images: uint8 [B, h, w, c] as the model's input rule says.
+            stages: filled with ms, if given: "upload", "infer" and "copy_back" by an engine whose device has memory of
+                its own, "infer" alone by one on the processor. An engine then waits for its device after each of them,
+                which it doesn't otherwise. Checking and widening the results to float32 come after the last.
 
         Raises:
             ValueError: images of another shape or type.
@@ -83,13 +105,18 @@ class Engine(ABC):
             raise ValueError(
                 f"images must be uint8 [B, {', '.join(map(str, expected))}], got {images.dtype} {images.shape}"
             )
-        candidates = self._run(images)
+        candidates = Candidates(*map(to_float32, self._run(images, stages)))
         candidates.check()
         return candidates
 
     @abstractmethod
-    def _run(self, images: npt.NDArray[np.uint8]) -> Candidates:
-        """Runs checked images; float32 arrays that the caller may keep."""
+    def _run(self, images: npt.NDArray[np.uint8], stages: dict[str, float] | None) -> Candidates:
+        """Runs checked images; arrays that the caller may keep, float32 or, from an fp16 model, float16.
+
+        Args:
+            images: uint8 [B, h, w, c], perhaps not contiguous or writeable.
+            stages: where to note times, see `infer` and `stage`.
+        """
 
     @staticmethod
     def _check_signature(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> None:

@@ -10,14 +10,14 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from fetalseg.candidates import Candidates
-from fetalseg.engines.base import Engine, usable_cores
+from fetalseg.engines.base import Engine, stage, usable_cores
 from fetalseg.errors import EngineError, ModelFileError
 from fetalseg.model_file import ModelFacts, read_facts
 
 __all__ = ["OnnxRuntimeEngine"]
 
 _LOG_ERRORS_ONLY = 3
-_PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")  # wanted in this order
+_PROVIDERS = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider", "cpu": "CPUExecutionProvider"}
 
 
 class OnnxRuntimeEngine(Engine):
@@ -33,8 +33,16 @@ class OnnxRuntimeEngine(Engine):
         self.device = "GPU (CUDA)" if on_gpu else f"CPU, {threads} thread{'s' if threads > 1 else ''}"
 
     @classmethod
-    def load(cls, path: Path, *, precision: str | None = None, threads: int | None = None) -> Self:
-        """See `Engine.load`; `precision` can only be that of the file."""
+    def load(
+        cls,
+        path: Path,
+        *,
+        precision: str | None = None,
+        threads: int | None = None,
+        device: str | None = None,
+        engine_cache: Path | None = None,
+    ) -> Self:
+        """See `Engine.load` and `fetalseg.engines.load_engine`; `precision` can only be that of the file."""
         facts = read_facts(path)
         if precision not in (None, facts.precision):
             raise ValueError(f"onnxruntime computes {path.name} in {facts.precision}; {precision!r} can't be chosen")
@@ -47,7 +55,7 @@ class OnnxRuntimeEngine(Engine):
         # cores an inference takes 50 ms with spinning and 28 ms without.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            wanted = [provider for provider in _PROVIDERS if provider in ort.get_available_providers()]
+            wanted = [_PROVIDERS[device or "cpu"]]
             session = ort.InferenceSession(str(path), options, providers=wanted)
         except Exception as error:  # the binding's exceptions have no common base of their own
             raise ModelFileError(f"onnxruntime can't load {path.name}: {error}") from None
@@ -60,8 +68,9 @@ class OnnxRuntimeEngine(Engine):
         """See `Engine.close`."""
         self._session = None
 
-    def _run(self, images: npt.NDArray[np.uint8]) -> Candidates:
+    def _run(self, images: npt.NDArray[np.uint8], stages: dict[str, float] | None) -> Candidates:
         try:
-            return Candidates(*self._session.run(Candidates._fields, {"images": images}))
+            with stage(stages, "infer"):
+                return Candidates(*self._session.run(Candidates._fields, {"images": images}))
         except Exception as error:  # see load
             raise EngineError(f"onnxruntime failed: {error}") from None

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fetalseg.candidates import Candidates
-from fetalseg.engines.base import Engine, usable_cores
+from fetalseg.engines.base import Engine, stage, usable_cores
 from fetalseg.engines.silent_openvino import device_properties, hints, ov, properties
 from fetalseg.errors import EngineError, ModelFileError
 from fetalseg.model_file import ModelFacts, read_facts
@@ -70,8 +70,8 @@ class OpenVinoEngine(Engine):
         """See `Engine.close`."""
         self._request = None
 
-    def _run(self, images: npt.NDArray[np.uint8]) -> Candidates:
-        with self._lock:
+    def _run(self, images: npt.NDArray[np.uint8], stages: dict[str, float] | None) -> Candidates:
+        with self._lock, stage(stages, "infer"):
             frames = [self._run_frame(images[i : i + 1]) for i in range(len(images))]
         if len(frames) == 1:
             return frames[0]
