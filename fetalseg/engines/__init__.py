@@ -48,7 +48,7 @@ class _Choice(NamedTuple):
     device: str
 
 
-# Fastest first; on a processor that is OpenVINO, which alone uses bf16 units. Without a GPU those on "cuda" are skipped.
+# Fastest first: on a processor that is OpenVINO, which alone uses bf16 units. Those on "cuda" need a GPU.
 AUTO_ORDER = (
     _Choice("tensorrt", "cuda"),
     _Choice("onnxruntime", "cuda"),
