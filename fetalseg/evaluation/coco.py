@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -38,11 +39,18 @@ def mask_record(written: Mapping[str, Any] | list[list[float]], height: int, wid
         return filled
     # pycocotools trusts the runs: where they don't add up it reads foreign memory or never returns.
     counts = written["counts"]
-    runs = decode_runs(counts, (height, width))
     if isinstance(counts, (str, bytes)):
-        return {"size": [height, width], "counts": counts.encode() if isinstance(counts, str) else counts}
-    packed: Record = coco_mask.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width)
+        return {"size": [height, width], "counts": _checked(counts, height, width)}
+    runs = decode_runs(counts, (height, width)).tolist()
+    packed: Record = coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)
     return packed
+
+
+@lru_cache(maxsize=1 << 16)  # an evaluation asks for each annotation by box, by mask, and for its errors
+def _checked(counts: str | bytes, height: int, width: int) -> bytes:
+    """Compressed run lengths that add up to an image of this size."""
+    decode_runs(counts, (height, width))
+    return counts.encode() if isinstance(counts, str) else counts
 
 
 def truth_mask(annotation: Annotation, height: int, width: int) -> Record:

@@ -29,6 +29,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from fetalseg.data.records import CocoSet
 from fetalseg.evaluation.error_assignment import ErrorKind, FrameErrors, JudgedDetection, Kind, assign_errors
@@ -121,39 +122,41 @@ def _by_structure(judged: Sequence[FrameErrors]) -> dict[int, list[JudgedDetecti
 
 
 def _of_structure(involved: Sequence[JudgedDetection], label: int, positives: int, missed: int) -> StructureErrors:
+    scores = np.array([one.score for one in involved], np.float64)
+    own = np.array([one.label == label for one in involved], np.bool_)
+    right = np.array([one.error is None for one in involved], np.bool_)
+    mended = np.array([one.mended_label == label for one in involved], np.bool_)
     there = Counter(one.error for one in involved if one.label == label)
     counts = {error: there[error] for error in ERROR_KINDS}
     counts["missed"] = missed
-    ap50 = _average_precision([(one.score, one.error is None) for one in involved if one.label == label], positives)
+    ap50 = _average_precision(scores[own], right[own], positives)
     costs: dict[ErrorKind, float | None] = {}
     for error in ERROR_KINDS:
-        rows = [row for one in involved if (row := _after(one, label, error)) is not None]
+        such = np.array([one.error == error for one in involved], np.bool_)
+        # Mended, a detection is right under the label that it should have had, or is no more.
+        rows = np.where(such, mended, own)
         left = positives - (counts["missed"] if error == "missed" else 0)
         # All of them missed: as of one that is found last, below all that is false.
-        mended = float(not rows) if positives and not left else _average_precision(rows, left)
+        without = (
+            float(not rows.any())
+            if positives and not left
+            else _average_precision(scores[rows], (right | such)[rows], left)
+        )
         # With fewer annotations the 101 recall points fall elsewhere, which may take away a hundredth.
-        costs[error] = None if ap50 is None or mended is None else max(0.0, mended - ap50)
+        costs[error] = None if ap50 is None or without is None else max(0.0, without - ap50)
     return StructureErrors(positives, ap50, counts, costs)
 
 
-def _average_precision(rows: Sequence[tuple[float, bool]], positives: int) -> float | None:
-    """AP50 of scores that are right or wrong; None where there is nothing to be found."""
-    width = len(rows)
+def _average_precision(scores: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], positives: int) -> float | None:
+    """AP50 of scores [D] that are right or wrong; None where there is nothing to be found."""
     matches = Matches(
-        scores=np.array([score for score, _ in rows], np.float64),
-        frames=np.zeros(width, np.int64),
-        matched=np.array([right for _, right in rows], np.bool_).reshape(1, 1, width),
-        ignored=np.zeros((1, 1, width), np.bool_),
+        scores=scores,
+        frames=np.zeros(len(scores), np.int64),
+        matched=right[None, None],
+        ignored=np.zeros((1, 1, len(scores)), np.bool_),
         positives=np.array([[positives]], np.int64),
     )
     return precision_recall(matches, thresholds=(0,)).ap_at(0)
-
-
-def _after(one: JudgedDetection, label: int, mended: ErrorKind) -> tuple[float, bool] | None:
-    """Score of a detection of a structure, and whether it is right; None if it is none of this structure's."""
-    if one.error is not None and one.error == mended:
-        return (one.score, True) if one.mended_label == label else None
-    return (one.score, one.error is None) if one.label == label else None
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

@@ -22,7 +22,7 @@ from fetalseg.data.facts import image_facts
 from fetalseg.data.records import CocoSet, ImageRecord
 from fetalseg.errors import DataError
 from fetalseg.evaluation.coco import Record, box_record
-from fetalseg.evaluation.matches import Matches, is_scored, match_all
+from fetalseg.evaluation.matches import Kind, Matches, is_scored, match_all
 from fetalseg.evaluation.overlap import OverlapOutcomes, overlap_outcomes
 from fetalseg.evaluation.precision import AveragePrecision, average_precision, mean_precision
 from fetalseg.evaluation.reference_matching import match_by_reference
@@ -188,8 +188,8 @@ def evaluate_frames(
         },
         unknown=_unknown_structures(truth, structures),
         frames=len(frames),
-        box_results=_box_results(frames, scored, truth.category_ids),
-        mask_results=_mask_results(frames, scored, truth.category_ids) if by_mask else [],
+        box_results=_results(frames, scored, truth.category_ids, "bbox"),
+        mask_results=_results(frames, scored, truth.category_ids, "segm") if by_mask else [],
         scored=tuple(frames),
         box_matches=box,
         mask_matches=mask,
@@ -270,30 +270,24 @@ def _structure_result(
     )
 
 
-def _box_results(frames: Sequence[ScoredFrame], labels: Sequence[int], category_ids: Mapping[int, int]) -> list[Record]:
-    """The detections scored by box, structure by structure within a frame."""
-    results = []
-    for frame in frames:
-        for label in labels:
-            if is_scored(frame, label, "bbox"):
-                place = {"image_id": frame.image.id, "category_id": category_ids[label]}
-                for row in np.flatnonzero(frame.found.labels == label):
-                    bbox, score = box_record(frame.found.boxes[row]), float(frame.found.scores[row])
-                    results.append({**place, "bbox": bbox, "score": score})
-    return results
-
-
-def _mask_results(
-    frames: Sequence[ScoredFrame], labels: Sequence[int], category_ids: Mapping[int, int]
+def _results(
+    frames: Sequence[ScoredFrame], labels: Sequence[int], category_ids: Mapping[int, int], kind: Kind
 ) -> list[Record]:
-    """The same by mask."""
+    """The detections that are scored, in COCO's form, structure by structure within a frame."""
     results = []
     for frame in frames:
-        assert frame.found.masks is not None
+        found, masks = frame.found, frame.found.masks
+        rows_by_label: dict[int, list[int]] = {}
+        for row, label in enumerate(found.labels.tolist()):
+            rows_by_label.setdefault(label, []).append(row)
         for label in labels:
-            if is_scored(frame, label, "segm"):
-                place = {"image_id": frame.image.id, "category_id": category_ids[label]}
-                for row in np.flatnonzero(frame.found.labels == label):
-                    score = float(frame.found.scores[row])
-                    results.append({**place, "segmentation": frame.found.masks[row], "score": score})
+            if label not in rows_by_label or not is_scored(frame, label, kind):
+                continue
+            place = {"image_id": frame.image.id, "category_id": category_ids[label]}
+            for row in rows_by_label[label]:
+                shape: Record = {"bbox": box_record(found.boxes[row])}
+                if kind == "segm":
+                    assert masks is not None
+                    shape = {"segmentation": masks[row]}
+                results.append({**place, **shape, "score": float(found.scores[row])})
     return results

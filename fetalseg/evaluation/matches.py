@@ -186,13 +186,15 @@ def _cell(position: int, found: Sequence[_Found], wanted: Sequence[_Wanted], kin
     iou = _iou(found, wanted, kind)
     # What reaches the lowest threshold with nothing can't match at any: most detections of a full frame.
     close = np.flatnonzero((iou >= IOU_THRESHOLDS[0]).any(axis=1)).tolist()
-    crowds = [one.crowd for one in wanted]
+    crowds, overlaps = [one.crowd for one in wanted], iou[close].tolist()
+    matched: dict[tuple[bool, ...], list[tuple[int, int, int]]] = {}  # two ranges often ignore the same
     for area, (low, high) in enumerate(AREA_RANGES):
-        ignored = [one.crowd or one.area < low or one.area > high for one in wanted]
+        ignored = tuple(one.crowd or one.area < low or one.area > high for one in wanted)
         positives.append(len(ignored) - sum(ignored))
         if close:
-            matched = _match(iou[close].tolist(), crowds, ignored)
-            hits += [(area, threshold, close[row], ignored[place]) for threshold, row, place in matched]
+            if ignored not in matched:
+                matched[ignored] = list(_match(overlaps, crowds, ignored))
+            hits += [(area, threshold, close[row], ignored[place]) for threshold, row, place in matched[ignored]]
     return _Cell(position, [one.score for one in found], [one.area for one in found], hits, positives)
 
 
@@ -205,7 +207,7 @@ def _match(
     taken again and again.
 
     Args:
-        iou: [D, G], best score first.
+        iou: [D, G], best score first; neither is 0.
         crowds: [G].
         ignored: [G], whether an annotation isn't to be found, crowds among them.
 
@@ -214,7 +216,10 @@ def _match(
     """
     # Those to be found come first: the search ends with them if one fits.
     order = sorted(range(len(ignored)), key=lambda place: ignored[place])
+    highest = max(max(row) for row in iou)
     for threshold, lowest in enumerate(_THRESHOLDS):
+        if highest < lowest:
+            return
         taken: set[int] = set()
         for row, overlaps in enumerate(iou):
             best, match = lowest, -1

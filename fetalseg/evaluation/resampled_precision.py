@@ -104,18 +104,20 @@ def weighted_average_precision(
     if weights.ndim != 2 or weights.shape[1] != len(positives):
         raise ValueError(f"expected weights of {len(positives)} frames, got an array of shape {weights.shape}")
     order = np.argsort(-matches.scores, kind="stable")
-    frames = matches.frames[order]
+    true = matches.matched[area][:, order] & ~matches.ignored[area][:, order]
+    # Of the curve only true positives matter, so what comes after the last of them is left out.
+    order = order[: np.flatnonzero(true.any(axis=0)).max(initial=-1) + 1]
+    frames, true = matches.frames[order], true[:, : len(order)]
     counted = ~matches.ignored[area][:, order]
-    true = matches.matched[area][:, order] & counted
     parts = [
-        _average_precision(part, frames, true, counted, part @ positives)
+        _average_precision(part.astype(np.int32), frames, true, counted, part @ positives)
         for part in np.split(weights, range(_ROWS, len(weights), _ROWS))
     ]
     return np.concatenate(parts)
 
 
 def _average_precision(
-    weights: npt.NDArray[np.int64],
+    weights: npt.NDArray[np.int32],
     frames: npt.NDArray[np.int64],
     true: npt.NDArray[np.bool_],
     counted: npt.NDArray[np.bool_],
@@ -135,9 +137,9 @@ def _average_precision(
     found = np.full((len(weights), len(true)), np.nan)
     for threshold, (right, counts) in enumerate(zip(true, counted, strict=True)):
         if threshold == 0 or not np.array_equal(counts, counted[threshold - 1]):
-            detections = np.cumsum(copies * counts, axis=1)
+            detections = np.cumsum(copies * counts, axis=1, dtype=np.int32)
         places = np.flatnonzero(right)
-        hits = np.cumsum(copies[:, places], axis=1)
+        hits = np.cumsum(copies[:, places], axis=1, dtype=np.int32)
         found[:, threshold] = _area_under(hits, detections[:, places], reached)
     found[positives == 0] = np.nan
     return found
@@ -151,7 +153,7 @@ def _points_reached(positives: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def _area_under(
-    hits: npt.NDArray[np.int64], detections: npt.NDArray[np.int64], reached: npt.NDArray[np.int64]
+    hits: npt.NDArray[np.int32], detections: npt.NDArray[np.int32], reached: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
     """Mean of the highest precision at or beyond each of the recall points, [R].
 

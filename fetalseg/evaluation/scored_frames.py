@@ -6,6 +6,7 @@ A system is a model of ours or anything that writes COCO results. All that follo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -40,8 +41,13 @@ class Detections:
 
     def best_of(self, label: int, min_score: float) -> int | None:
         """The row of the highest score of a structure, if that is at least `min_score`."""
-        rows = np.flatnonzero((self.labels == label) & (self.scores >= min_score))
-        return int(rows[0]) if len(rows) else None
+        row = self._best_rows.get(label)
+        return row if row is not None and self.scores[row] >= min_score else None
+
+    @cached_property
+    def _best_rows(self) -> dict[int, int]:
+        labels, rows = np.unique(self.labels, return_index=True)
+        return dict(zip(labels.tolist(), rows.tolist(), strict=True))
 
 
 @dataclass(frozen=True, eq=False)
