@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-import numpy as np
-
 from fetalseg.data.facts import image_facts
 from fetalseg.data.records import CocoSet, ImageRecord
 from fetalseg.errors import DataError
