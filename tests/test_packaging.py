@@ -39,10 +39,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_wheel_holds_both_packages_the_models_and_the_viewer(wheel: Path) -> None:
+def test_wheel_holds_both_packages_the_models_the_viewer_and_the_report(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for name in (
         "fetalseg/py.typed",
+        "fetalseg/evaluation/html_report/filter.js",
+        "fetalseg/evaluation/html_report/page.html.jinja",
+        "fetalseg/evaluation/html_report/style.css",
+        "fetalseg/evaluation/metrics_schema.json",
         "fetalseg/shipped_models/fetalseg-m.onnx",
         "fetalseg/shipped_models/fetalseg-s.onnx",
         "fetalseg_server/py.typed",

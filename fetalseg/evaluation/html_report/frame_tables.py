@@ -22,6 +22,7 @@ from fetalseg.evaluation.html_report.cells import (
 
 __all__ = ["absence_table", "head_table", "structure_table", "view_table"]
 
+_SHARES = ("accuracy", "recall", "precision", "specificity", "f1")
 _RULES = {
     "centre": "the centre of the box found lies in an annotated box",
     "iou50": "box IoU of 0.5 or more",
@@ -40,15 +41,8 @@ def structure_table(metrics: dict[str, Any], rule: str) -> Table | None:
                     name_cell(title_of(name)),
                     Cell(row["view"], "name"),
                     *(count_cell(row[key]) for key in ("tp", "fp", "fn", "tn")),
-                    number_cell(row["accuracy"]),
-                    number_cell(row["recall"]),
-                    interval_cell(at(row, "interval", "recall"), 2),
-                    number_cell(row["precision"]),
-                    interval_cell(at(row, "interval", "precision"), 2),
-                    number_cell(row["specificity"]),
-                    number_cell(row["f1"]),
-                    interval_cell(at(row, "interval", "f1"), 2),
-                    number_cell(row["wrong_view_per_100"], 1),
+                    *(figure_cell(row[share], at(row, "interval", share)) for share in _SHARES),
+                    figure_cell(row["wrong_view_per_100"], at(row, "interval", "wrong_view_per_100"), 1),
                 ),
                 name,
             )
@@ -58,10 +52,11 @@ def structure_table(metrics: dict[str, Any], rule: str) -> Table | None:
     return Table(
         caption=f"Match rule {rule}: {_RULES.get(rule, rule)}",
         columns=(
-            *("", "view", "TP", "FP", "FN", "TN", "accuracy", "recall", "interval", "precision", "interval"),
-            *("specificity", "F1", "interval", "wrong view"),
+            *("", "view", "TP", "FP", "FN", "TN"),
+            *("accuracy", "recall", "precision", "specificity", "F1", "wrong view"),
         ),
         rows=tuple(rows),
+        notes=("Below the shares stand their intervals.",),
     )
 
 

@@ -105,6 +105,8 @@ def render_html(metrics: dict[str, Any], curves: dict[str, Any], gallery: Galler
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    sections = _sections(metrics, curves)
+    shown = {row.structure for section in sections for table in section.tables for row in table.rows}
     return environment.get_template("page.html.jinja").render(
         policy=(
             f"default-src 'none'; img-src data:; style-src {_digest(style_text)}; script-src {_digest(script_text)}; "
@@ -119,8 +121,8 @@ def render_html(metrics: dict[str, Any], curves: dict[str, Any], gallery: Galler
         facts=facts(metrics),
         rules=rules(metrics),
         intervals=interval_words(metrics),
-        sections=_sections(metrics, curves),
-        structures=[(name, title_of(name)) for name, row in metrics["structures"].items() if row["support"]],
+        sections=sections,
+        structures=[(name, title_of(name)) for name in metrics["structures"] if name in shown],
         gallery=_galleries(gallery),
         gallery_notes=_gallery_notes(gallery),
         ticks=TICKS,
