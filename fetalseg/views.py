@@ -9,12 +9,13 @@ are close; `ViewFilter` steadies it.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from fetalseg.anatomy import VIEWS, View, structure
 from fetalseg.instances import Instances
 from fetalseg.taxonomy import is_standard
 
-__all__ = ["MIN_VIEW_SCORE", "ViewFilter", "view_of"]
+__all__ = ["MIN_VIEW_SCORE", "ViewFilter", "view_of", "view_of_scores"]
 
 MIN_VIEW_SCORE = 0.3  # an essential structure below it doesn't make a view
 
@@ -36,8 +37,12 @@ def view_of(instances: Instances) -> tuple[str, float] | None:
     and spine. Of equal scores the view that comes first in `fetalseg.anatomy.VIEWS` wins. A model of other structures
     than the seventeen tells no view: it can't weigh the views that it has no structures of.
     """
-    scores = _scores(instances)
-    return _best(_FIRST, scores) or _best(_THEN, scores)
+    return _told(_scores(instances))
+
+
+def view_of_scores(labels: Sequence[int], scores: Sequence[float]) -> tuple[str, float] | None:
+    """As `view_of`, from labels 0..16 of the seventeen structures and their scores alone, both [N]."""
+    return _told(_scores_by_view(labels, scores))
 
 
 class ViewFilter:
@@ -102,9 +107,17 @@ def _scores(instances: Instances) -> dict[str, float]:
     """The highest score of each view's essential structures, where that makes the view."""
     if not is_standard(instances.structures):
         return {}
-    pairs = [(int(label), float(score)) for label, score in zip(instances.labels, instances.scores, strict=True)]
-    best = {name: max((s for label, s in pairs if label in labels), default=0.0) for name, labels in _LABELS.items()}
+    return _scores_by_view(instances.labels.tolist(), instances.scores.tolist())
+
+
+def _scores_by_view(labels: Sequence[int], scores: Sequence[float]) -> dict[str, float]:
+    pairs = list(zip(labels, scores, strict=True))
+    best = {name: max((s for label, s in pairs if label in own), default=0.0) for name, own in _LABELS.items()}
     return {name: score for name, score in best.items() if score >= MIN_VIEW_SCORE}
+
+
+def _told(scores: dict[str, float]) -> tuple[str, float] | None:
+    return _best(_FIRST, scores) or _best(_THEN, scores)
 
 
 def _best(views: tuple[View, ...], scores: dict[str, float]) -> tuple[str, float] | None:

@@ -18,9 +18,8 @@ from fetalseg.anatomy import VIEWS, structure
 from fetalseg.data.records import CocoSet
 from fetalseg.evaluation.frame_weights import FrameWeights, frame_weights
 from fetalseg.evaluation.scored_frames import Detections, ScoredFrame
-from fetalseg.instances import Instances
 from fetalseg.taxonomy import is_standard
-from fetalseg.views import MIN_VIEW_SCORE, view_of
+from fetalseg.views import MIN_VIEW_SCORE, view_of_scores
 
 __all__ = ["NONE", "ViewConfusion", "ViewOutcomes", "as_json", "view_outcomes"]
 
@@ -129,18 +128,8 @@ def as_json(confusion: ViewConfusion) -> dict[str, Any]:
 
 
 def _told(found: Detections) -> int:
-    """Place of the view told. Views go by labels and scores alone, so the instances need neither boxes nor masks."""
-    n = len(found)
-    told = view_of(
-        Instances(
-            labels=found.labels,
-            scores=found.scores.astype(np.float32),
-            boxes=np.zeros((n, 4), np.float32),
-            crops=[np.zeros((0, 0), np.bool_)] * n,
-            crop_boxes=np.zeros((n, 4), np.int64),
-            frame_shape=(0, 0),
-        )
-    )
+    """Place of the view told; scores in the precision that a live frame has."""
+    told = view_of_scores(found.labels.tolist(), found.scores.astype(np.float32).tolist())
     return NONE if told is None else _PLACES[told[0]]
 
 
