@@ -71,7 +71,7 @@ def test_cut_at_300_candidates_costs_no_more_ap50_than_a_detection_or_two(
     pytest.importorskip("torch", reason="the uncut network needs the extra train")
     from fetalseg.engines.torch_engine import TorchEngine
 
-    cut = TorchEngine.load(default_model)
+    cut = TorchEngine.load(default_model, precision="fp32", device="cpu")
     anchors = len(cut.network.anchors)
     uncut = TorchEngine(cut.network, replace(cut.facts, candidates=anchors), "fp32", threads=2)
     assert cut.facts.candidates == 300 < anchors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Self
 
@@ -12,6 +13,8 @@ import torch
 from fetalseg.candidates import Candidates
 from fetalseg.engines.base import Engine, stage, usable_cores
 from fetalseg.engines.gpu import find_gpus
+from fetalseg.engines.torch_buffers import BufferedNetwork
+from fetalseg.engines.torch_precision import DTYPES, compute_in
 from fetalseg.errors import EngineError
 from fetalseg.export.exported_network import load_exported
 from fetalseg.export.graph import CandidateGraph
@@ -22,61 +25,124 @@ from fetalseg.model_file import ModelFacts, file_digest
 
 __all__ = ["TorchEngine"]
 
-_BUILD = f"this is the build {torch.__version__}; remedy: install one for the driver's CUDA, see pytorch.org"
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+logger = logging.getLogger(__name__)
 
 
 class TorchEngine(Engine):
     """The network itself, on the GPU if PyTorch sees one, else on the processor.
 
-    The number of threads is a setting of the whole process in PyTorch: the engine loaded last decides.
+    The number of threads is a setting of the whole process in PyTorch: the engine loaded last decides. `infer` may be
+    called from several threads.
+
+    Args:
+        network: fused, in evaluation mode; its weights are turned into `precision`, in place.
+        facts: of the model.
+        precision: a word of `DTYPES`.
+        threads: of the process, for `device`.
+        place: "cuda" or "cpu".
 
     Attributes:
-        network: fused, in evaluation mode.
+        network: as given.
     """
 
     name = "torch"
 
-    def __init__(self, network: Yolact, facts: ModelFacts, precision: str, threads: int, device: str) -> None:
-        gpu = device == "cuda"
+    def __init__(self, network: Yolact, facts: ModelFacts, precision: str, threads: int, place: str = "cpu") -> None:
         self.network = network
         self.facts = facts
         self.precision = precision
-        self.device = torch.cuda.get_device_name() if gpu else f"CPU, {threads} thread{'s' if threads > 1 else ''}"
-        self._place = torch.device("cuda" if gpu else "cpu")
-        graph = CandidateGraph(network, facts.candidates).eval()
+        self._place = torch.device(place)
+        graph = CandidateGraph(compute_in(network, DTYPES[precision]), facts.candidates).eval()
         self._graph = graph.to(self._place).to(memory_format=torch.channels_last)
+        self._buffered: BufferedNetwork | None = None
+        if place == "cuda":
+            self.device = torch.cuda.get_device_name(self._place)
+            self._buffered = BufferedNetwork(self._graph, self._place, _output_types(precision))
+        else:
+            self.device = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
 
     @classmethod
     def load(
         cls, path: Path, *, precision: str | None = None, threads: int | None = None, device: str | None = None
     ) -> Self:
-        """See `Engine.load`; a `.safetensors` checkpoint or an exported `.onnx`, in "fp32" (default) or "bf16"."""
-        precision = precision or "fp32"
-        if precision not in _DTYPES:
-            raise ValueError(f"torch computes in {' or '.join(_DTYPES)}, got {precision!r}")
-        if device == "cuda" and not torch.cuda.is_available():
-            raise EngineError(f"PyTorch can't use an NVIDIA GPU: {find_gpus().problem or _BUILD}")
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        """See `Engine.load`; a `.safetensors` checkpoint or an exported `.onnx`.
+
+        Args:
+            path: of either.
+            precision: on the processor "fp32" (default) or "bf16", on a GPU "fp16" (default), "bf16" or "fp32".
+            threads: see `Engine.load`.
+            device: "cpu", "cuda", or None: the GPU if PyTorch can use one.
+        """
+        if precision not in (None, *DTYPES):
+            raise ValueError(f"torch computes in {', '.join(DTYPES)}, got {precision!r}")
+        place = _choose_place(device)
+        precision = _choose_precision(place, precision)
         threads = threads or usable_cores()
         torch.set_num_threads(threads)
         path = Path(path)
         network, facts = load_exported(path) if path.suffix == ".onnx" else _from_checkpoint(path)
-        return cls(network, facts, precision, threads, device)
+        try:
+            return cls(network, facts, precision, threads, place)
+        except RuntimeError as error:
+            raise _failure(error) from None
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        if self._buffered is not None:
+            self._buffered.close()
 
     def _run(self, images: npt.NDArray[np.uint8], stages: dict[str, float] | None) -> Candidates:
-        reduced = self.precision != "fp32"
         try:
-            with (
-                stage(stages, "infer"),
-                torch.inference_mode(),
-                torch.autocast(self._place.type, dtype=_DTYPES["bf16"], enabled=reduced),
-            ):
-                outputs = self._graph(torch.from_numpy(np.ascontiguousarray(images)).to(self._place))
+            if self._buffered is not None:
+                return Candidates(*self._buffered.run(images, stages))
+            with stage(stages, "infer"), torch.inference_mode():
+                # A copy, if it must be: PyTorch warns of arrays that can't be written.
+                outputs = self._graph(torch.from_numpy(np.require(images, requirements=["C", "W"])))
+                return Candidates(*(output.contiguous().numpy() for output in outputs))
         except RuntimeError as error:
-            raise EngineError(f"torch failed: {error}") from None
-        # Copies: PyTorch may reuse its memory, the caller may keep his arrays.
-        return Candidates(*(np.array(output.cpu().contiguous().numpy()) for output in outputs))
+            raise _failure(error) from None
+
+
+def _choose_place(device: str | None) -> str:
+    if device == "cpu":
+        return "cpu"
+    gpus = find_gpus()
+    if gpus.count > 0 and torch.cuda.is_available():
+        return "cuda"
+    remedy = "install one for the CUDA of this machine's driver, see https://pytorch.org/get-started/locally"
+    problem = gpus.problem or f"PyTorch {torch.__version__} doesn't fit the GPU or its driver; remedy: {remedy}"
+    if device == "cuda":
+        raise EngineError(f"torch can't run on a GPU: {problem}")
+    if gpus.count > 0 or gpus.broken:
+        logger.warning("torch runs on the processor: %s", problem)
+    return "cpu"
+
+
+def _choose_precision(place: str, precision: str | None) -> str:
+    if place == "cpu":
+        if precision == "fp16":
+            # 15 times the time of fp32 (fetalseg-s, one core of an EPYC 9004): few processors have units for it.
+            raise EngineError("torch computes in fp16 on an NVIDIA GPU only; expected fp32 or bf16 on a processor")
+        return precision or "fp32"
+    if precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise EngineError(f"{torch.cuda.get_device_name()} has no bf16 units; expected fp16 or fp32")
+    return precision or "fp16"
+
+
+def _output_types(precision: str) -> list[torch.dtype]:
+    """Of scores, boxes, coefficients and prototypes on their way back; NumPy has no bf16."""
+    small = torch.float32 if precision == "fp32" else torch.float16
+    return [torch.float32, torch.float32, small, small]
+
+
+def _failure(error: RuntimeError) -> EngineError:
+    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        first = str(error).partition("\n")[0]
+        return EngineError(
+            f"torch ran out of memory: {first}; remedy: a smaller batch or model, a shorter precision (fp16, bf16), or "
+            "end what else holds the memory (nvidia-smi lists it for a GPU)"
+        )
+    return EngineError(f"torch failed: {error}")
 
 
 def _from_checkpoint(path: Path) -> tuple[Yolact, ModelFacts]:

@@ -1,3 +1,4 @@
+import copy
 import json
 
 import numpy as np
@@ -7,7 +8,9 @@ import torch
 
 from fetalseg.candidates import Candidates
 from fetalseg.engines import load_engine
-from fetalseg.errors import ModelFileError
+from fetalseg.engines.gpu import find_gpus
+from fetalseg.engines.torch_precision import compute_in
+from fetalseg.errors import EngineError, ModelFileError
 from fetalseg.export.graph import CandidateGraph
 from fetalseg.export.verify import check_differences, compare, structured_frames
 from fetalseg.model_file import METADATA_KEY, read_facts
@@ -21,7 +24,7 @@ def frames(network):
 @pytest.mark.parametrize("source", ["exported", "checkpoint"])
 def test_it_gives_what_the_network_gives(source, exported, checkpoint, network, frames):
     path = exported[0] if source == "exported" else checkpoint
-    actual = load_engine(path, "torch").infer(frames)
+    actual = load_engine(path, "torch", precision="fp32").infer(frames)
     with torch.inference_mode():
         expected = CandidateGraph(network, len(network.anchors))(torch.from_numpy(frames))
     check_differences(compare(Candidates(*(tensor.numpy() for tensor in expected)), actual, "structured"))
@@ -37,6 +40,44 @@ def test_bf16_stays_near_fp32_and_returns_float32(exported, frames):
     np.testing.assert_allclose(half.prototypes, full.prototypes, atol=0.05 * full.prototypes.max())
     # bf16 keeps 8 bits; the best score of each structure moves by little
     np.testing.assert_allclose(half.scores.max(axis=1), full.scores.max(axis=1), atol=0.1)
+
+
+def test_fp16_on_a_processor_is_refused(exported):
+    with pytest.raises(EngineError, match="fp16 on an NVIDIA GPU only; expected fp32 or bf16"):
+        load_engine(exported[0], "torch", precision="fp16", device="cpu")
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "fp32"])
+def test_a_gpu_gives_what_the_processor_gives(exported, frames, precision):
+    if find_gpus().count == 0:
+        pytest.skip("needs an NVIDIA GPU")
+    expected = load_engine(exported[0], "torch", precision="fp32", device="cpu").infer(frames)
+    engine = load_engine(exported[0], "torch", precision=precision, device="cuda")
+    stages = {}
+    found = engine.infer(frames, stages=stages)
+    assert engine.precision == precision
+    assert list(stages) == ["upload", "infer", "copy_back"]
+    tolerance = {"fp32": 1e-3, "fp16": 0.01, "bf16": 0.1}[precision]
+    np.testing.assert_allclose(found.scores.max(axis=1), expected.scores.max(axis=1), atol=tolerance)
+    np.testing.assert_allclose(found.prototypes, expected.prototypes, atol=tolerance * expected.prototypes.max())
+
+
+def test_a_gpu_that_is_not_there_is_an_error_with_the_remedy(exported):
+    if find_gpus().count > 0:
+        pytest.skip("there is an NVIDIA GPU")
+    with pytest.raises(EngineError, match=r"torch can't run on a GPU: .*remedy: "):
+        load_engine(exported[0], "torch", device="cuda")
+
+
+def test_softmax_ranking_and_decoding_stay_float32_in_a_half_precision_network(network, frames):
+    half = compute_in(copy.deepcopy(network).fuse(), torch.bfloat16)
+    assert {buffer.dtype for buffer in (half.anchors, half.mean, half.std)} == {torch.float32}
+    assert {weight.dtype for weight in half.protonet.parameters()} == {torch.bfloat16}
+    with torch.inference_mode():
+        raw = half(torch.from_numpy(frames).permute(0, 3, 1, 2).float())
+        candidates = CandidateGraph(half, 60)(torch.from_numpy(frames))
+    assert raw.class_logits.dtype == torch.bfloat16
+    assert {tensor.dtype for tensor in candidates[:3]} == {torch.float32}
 
 
 def test_the_arrays_belong_to_the_caller(exported, frames):
@@ -55,7 +96,7 @@ def test_a_checkpoint_has_facts_too(checkpoint):
 
 
 def test_an_unknown_precision_lists_the_known_ones(exported):
-    with pytest.raises(ValueError, match="torch computes in fp32 or bf16, got 'int4'"):
+    with pytest.raises(ValueError, match="torch computes in fp32, bf16, fp16, got 'int4'"):
         load_engine(exported[0], "torch", precision="int4")
 
 
