@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from fetalseg.cli.engine_arguments import add_engine_arguments, engine_choices
 from fetalseg.cli.progress_bar import progress_bar
-from fetalseg.engines import ENGINES
 from fetalseg.model_file import find_model, freeze_thresholds
 from fetalseg.postprocess.options import NMS_KINDS
 
@@ -28,6 +28,8 @@ __all__ = ["add_arguments", "run"]
 _OF_MODELS = {
     "engine": "auto",
     "precision": None,
+    "device": None,
+    "engine_cache": None,
     "threads": None,
     "min_score": 0.05,
     "nms": None,
@@ -65,9 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
     """How a model is run; none of these goes with a file of detections."""
-    parser.add_argument("--engine", choices=("auto", *ENGINES), help="runtime (default: %(default)s)")
-    parser.add_argument("--precision", metavar="WORD", help="fp32 or bf16, where the engine has a choice")
-    parser.add_argument("--threads", type=int, metavar="N", help="of the engine (default: one for each core)")
+    add_engine_arguments(parser)
     parser.add_argument("--min-score", type=float, help="floor of the scores (default: %(default)s)")
     parser.add_argument("--nms", choices=NMS_KINDS, help="kind of suppression (default: the model's)")
     parser.add_argument(
@@ -225,7 +225,7 @@ def _of_model(args: argparse.Namespace, truth: CocoSet) -> tuple[Evaluation, dic
     from fetalseg.segmenter import Segmenter
 
     path = find_model(args.model)
-    with Segmenter.load(path, args.engine, precision=args.precision, threads=args.threads) as segmenter:
+    with Segmenter.load(path, **engine_choices(args)) as segmenter:
         defaults = segmenter.default_options
         options = replace(
             defaults,

@@ -16,8 +16,9 @@ from typing import IO, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fetalseg.cli.engine_arguments import add_engine_arguments, engine_choices
 from fetalseg.cli.overlays import OverlayWriter
-from fetalseg.engines import ENGINES
+from fetalseg.cli.whole_number import whole_number
 from fetalseg.errors import FetalsegError, FrameError, MissingExtraError
 from fetalseg.frame import Frame
 from fetalseg.instances import Instances
@@ -43,9 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="image, video or DICOM file, folder, phantom[:seed=N,frames=N], camera:N or pydicom:NAME",
     )
     parser.add_argument("--model", default="fetalseg-s", help="name or path of a model (fetalseg-s)")
-    parser.add_argument("--engine", default="auto", choices=("auto", *ENGINES), help="inference runtime (auto)")
-    parser.add_argument("--precision", metavar="WORD", help="what the engine computes in; by default the fastest")
-    parser.add_argument("--threads", type=_count, metavar="N", help="of the engine; by default all cores")
+    add_engine_arguments(parser)
     parser.add_argument("--save", type=Path, metavar="DIR", help="write overlays: PNG of stills, MP4 of cines")
     parser.add_argument("--json", metavar="FILE", help="write one JSON object a frame; - is standard output")
     parser.add_argument(
@@ -54,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-score", type=float, metavar="S", help="0..1; by default the model's own")
     parser.add_argument("--nms", choices=NMS_KINDS, help="non-maximum suppression; by default the model's own")
     parser.add_argument("--iou-threshold", type=float, metavar="T", help="0..1, of the suppression")
-    parser.add_argument("--limit", type=_count, metavar="N", help="at most N frames of each source")
-    parser.add_argument("--every", type=_count, default=1, metavar="K", help="only each K-th frame (1)")
+    parser.add_argument("--limit", type=whole_number, metavar="N", help="at most N frames of each source")
+    parser.add_argument("--every", type=whole_number, default=1, metavar="K", help="only each K-th frame (1)")
     parser.add_argument("--quiet", action="store_true", help="print errors only")
     parser.epilog = "Exit code 1 if a source or a file in a folder could not be read. Research use only."
 
@@ -73,9 +72,7 @@ def run(args: argparse.Namespace) -> int:
         lines = _open_json(args.json, stack)
         if args.save is not None:
             _make_folder(args.save)
-        segmenter = stack.enter_context(
-            Segmenter.load(args.model, args.engine, precision=args.precision, threads=args.threads)
-        )
+        segmenter = stack.enter_context(Segmenter.load(args.model, **engine_choices(args)))
         job = _Job(segmenter, _options(args, segmenter.default_options), args, lines)
         for spec in args.sources:
             job.predict(spec)
@@ -289,10 +286,3 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"can't make the folder {folder}: {error.strerror}") from None
-
-
-def _count(text: str) -> int:
-    """A whole number of at least 1, for argparse."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
-    return int(text)

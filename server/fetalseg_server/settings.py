@@ -79,7 +79,9 @@ class Settings:
         (), "origins of web pages that may use the server, `https://console.example`", flag="--allow-origin"
     )
     model: str = _setting("fetalseg-s", "name or path")
-    engine: str = _setting("auto", "`openvino`, `onnxruntime`, `torch`")
+    engine: str = _setting("auto", "`tensorrt`, `openvino`, `onnxruntime`, `torch`")
+    device: str | None = _setting(None, "where it runs: `cpu`, `cuda`, `tensorrt`", shown="the best that works")
+    engine_cache: str | None = _setting(None, "folder for engines that TensorRT builds, which takes it minutes")
     precision: str | None = _setting(None, "what to compute in", shown="the engine's choice")
     workers: int = _setting(1, "processes with an engine each; a session stays with one of them", least=1)
     threads: int | None = _setting(None, "of one inference", least=1, shown="the cores, divided among the workers")

@@ -201,6 +201,8 @@ class WorkerPool:
         engine = EngineSettings(
             model=model,
             engine=settings.engine,
+            device=settings.device,
+            engine_cache=settings.engine_cache,
             precision=settings.precision,
             threads=settings.threads or max(1, usable_cores() // settings.workers),
             max_pixels=settings.max_pixels,

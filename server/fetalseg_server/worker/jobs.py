@@ -88,6 +88,8 @@ class EngineSettings:
     Attributes:
         model: name or path.
         engine: a word of `fetalseg.engines.ENGINES`, or "auto".
+        device: a word of `fetalseg.engines.DEVICES`; None the best that works.
+        engine_cache: folder for engines that TensorRT builds; None builds them at each start.
         precision: what to compute in; None the engine's choice.
         threads: of one inference; None one for each core.
         max_pixels: of a decoded frame.
@@ -97,6 +99,8 @@ class EngineSettings:
 
     model: str
     engine: str = "auto"
+    device: str | None = None
+    engine_cache: str | None = None
     precision: str | None = None
     threads: int | None = None
     max_pixels: int = 8_847_360

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -141,7 +142,14 @@ class Networks:
 
 def _load(model: str, settings: EngineSettings) -> Segmenter:
     """A model, run through every stage twice, so that the first real frame meets warm code."""
-    segmenter = Segmenter.load(model, settings.engine, precision=settings.precision, threads=settings.threads)
+    segmenter = Segmenter.load(
+        model,
+        settings.engine,
+        precision=settings.precision,
+        threads=settings.threads,
+        device=settings.device,
+        engine_cache=Path(settings.engine_cache) if settings.engine_cache else None,
+    )
     options = replace(segmenter.default_options, min_score=0.0, max_detections=len(segmenter.structures))
     for _ in range(2):
         instances = segmenter.segment(np.zeros(_WARM_UP_SHAPE, np.uint8), options)
