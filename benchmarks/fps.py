@@ -1,153 +1,177 @@
 """Frames a second and latency of every stage, from a frame in memory to its instances and their polygons.
 
     python benchmarks/fps.py --model fetalseg-s --engine auto --batch 1 4 --frames 300 --source phantom
+    python benchmarks/fps.py --engine openvino onnxruntime --precision fp32 bf16 --budget-ms 40 --json after.json
+    python benchmarks/fps.py --model yolact-r50 --input 550 --batch 1 8
 
-The clock covers preprocess (resize to the network), infer (the whole exported graph, uint8 in, candidates out),
-postprocess (NMS and masks) and encode (polygons), one batch after another; warm-up, reading and decoding frames are
-outside it. Latencies are those of a batch, FPS counts its frames.
+The clock covers preprocess (resize to the network), upload and copy back where the engine's device has memory of its
+own, infer (the whole exported graph, uint8 in, candidates out), NMS, masks and encode (polygons), one batch after
+another; warm-up, reading and decoding frames are outside it. Engines wait for their device at the end of each stage.
+Latencies are those of a batch, FPS counts its frames. Several configurations take turns, so that what else the machine
+does falls on all alike.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import logging
 import sys
-import time
-from dataclasses import asdict, dataclass
+import tempfile
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import cv2
-import numpy as np
-import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.machine import this_machine
 from benchmarks.record import commit_of, write_record
+from benchmarks.speed.comparison import SCHEMA, comparison_table, differences, read_figures
+from benchmarks.speed.measuring import BLOCKS, WARM_UP, Asked, Measured, measure
+from benchmarks.speed.networks import find_network
+from benchmarks.speed.rows import print_row, print_summary, within
+from benchmarks.speed.stages import Frames
+from benchmarks.speed.stand_in import INSTANCES
+from fetalseg.cli.demo import REAL_CINE
 from fetalseg.engines import ENGINES
-from fetalseg.errors import FetalsegError
-from fetalseg.segmenter import Segmenter
+from fetalseg.errors import DataError, FetalsegError
 from fetalseg.sources import open_source
 
-STAGES = ("preprocess", "infer", "postprocess", "encode", "total")
-PERCENTILES = (50, 95, 99)
-WARM_UP = 10  # batches
 HELD_FRAMES = 50  # a source is read this far and then repeated, so that decoding stays out of the clock
-
-
-@dataclass(frozen=True)
-class Row:
-    """The figures of one configuration.
-
-    Attributes:
-        batch: frames a batch.
-        fps: frames a second over the whole run.
-        latency_ms: of a batch, by stage: p50, p95, p99 and max.
-        instances: found in a frame, on average; an empty frame costs less than a full one.
-    """
-
-    batch: int
-    fps: float
-    latency_ms: dict[str, dict[str, float]]
-    instances: float
-
-
-def measure(segmenter: Segmenter, frames: list[npt.NDArray[np.uint8]], *, batch: int, count: int) -> Row:
-    """Runs at least `count` frames in batches, after a warm-up."""
-    endless = itertools.cycle(frames)
-    times: dict[str, list[float]] = {stage: [] for stage in STAGES}
-    batches, found = -(-count // batch), 0
-    for index in range(-WARM_UP, batches):
-        pixels = [next(endless) for _ in range(batch)]
-        start = time.perf_counter()
-        results = segmenter.segment_batch(pixels)
-        encode_start = time.perf_counter()
-        for result in results:
-            result.polygons()
-        end = time.perf_counter()
-        if index < 0:
-            continue
-        found += sum(map(len, results))
-        for stage in ("preprocess", "postprocess"):
-            times[stage].append(sum(result.timing_ms[stage] for result in results))
-        times["infer"].append(results[0].timing_ms["infer"])
-        times["encode"].append(1000 * (end - encode_start))
-        times["total"].append(1000 * (end - start))
-    return Row(
-        batch=batch,
-        fps=1000 * batches * batch / sum(times["total"]),
-        latency_ms={stage: _summary(values) for stage, values in times.items()},
-        instances=found / (batches * batch),
-    )
-
-
-def _summary(values: list[float]) -> dict[str, float]:
-    percentiles = {f"p{p}": float(np.percentile(values, p)) for p in PERCENTILES}
-    return {name: round(value, 3) for name, value in (percentiles | {"max": max(values)}).items()}
-
-
-def print_row(row: Row, budget_ms: float | None) -> None:
-    """One configuration as a small table, with pass or fail against the budget."""
-    print(f"\nbatch {row.batch}: {row.fps:.1f} frames/s, {row.instances:.1f} instances a frame")
-    print(f"{'ms a batch':14}" + "".join(f"{name:>9}" for name in ("p50", "p95", "p99", "max")))
-    for stage, values in row.latency_ms.items():
-        print(f"{stage:14}" + "".join(f"{value:9.2f}" for value in values.values()))
-    if budget_ms is not None:
-        verdict = "pass" if within(row, budget_ms) else "FAIL"
-        print(f"p95 of {row.latency_ms['total']['p95']:.1f} ms against a budget of {budget_ms:g} ms: {verdict}")
-
-
-def within(row: Row, budget_ms: float) -> bool:
-    """Whether 95 of 100 batches stay within the budget."""
-    return row.latency_ms["total"]["p95"] <= budget_ms
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="benchmarks/fps.py", description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="fetalseg-s", help="name or path (default: %(default)s)")
-    parser.add_argument("--engine", default="auto", choices=["auto", *ENGINES])
-    parser.add_argument("--precision", help="what the engine computes in; default: its best on this machine")
+    several = "name or path, or a variant without weights, as yolact-r50: seeded random weights (default: fetalseg-s)"
+    parser.add_argument("--model", nargs="+", default=["fetalseg-s"], help=several)
+    parser.add_argument("--engine", nargs="+", default=["auto"], choices=["auto", *ENGINES])
+    parser.add_argument("--precision", nargs="+", help="what to compute in; default: the engine's best on this machine")
+    parser.add_argument("--device", help="where to run: cpu, cuda, tensorrt; default: the best that works")
     parser.add_argument("--threads", type=int, help="default: all cores this process may use")
     parser.add_argument("--batch", type=int, nargs="+", default=[1], help="batch sizes (default: 1)")
-    parser.add_argument("--frames", type=int, default=300, help="timed frames (default: %(default)s)")
-    parser.add_argument("--source", default="phantom", help="as of `fetalseg predict` (default: %(default)s)")
+    parser.add_argument(
+        "--input", type=size_of, help="550 or 416x288: of the network's input; a model is exported anew"
+    )
+    parser.add_argument("--frames", type=int, default=300, help="timed frames of each (default: %(default)s)")
+    source = "phantom, a folder, a cine (file), or as of `fetalseg predict`; 'cine': the one inside pydicom"
+    parser.add_argument("--source", default="phantom", help=f"{source} (default: %(default)s)")
+    parser.add_argument("--pipelined", action="store_true", help="also with the stages overlapping, in threads")
     parser.add_argument("--budget-ms", type=float, help="exit code 1 if the p95 of a batch is above this")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
+    parser.add_argument("--plot", type=Path, help="draw latencies and stages into this file (.png, .svg)")
+    parser.add_argument("--compare", type=Path, metavar="JSON", help="say what changed since that run, stage by stage")
+    parser.add_argument("--compare-anyway", action="store_true", help="also with another machine or other frames")
     args = parser.parse_args(argv)
     if min(args.batch) < 1 or args.frames < 1:
         parser.error(f"--batch and --frames must be at least 1, got {args.batch} and {args.frames}")
     return args
 
 
+def size_of(text: str) -> tuple[int, int]:
+    """(h, w) from "416x288", width first, or "550"."""
+    parts = text.split("x")
+    if len(parts) > 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise argparse.ArgumentTypeError(f"expected a size as 550 or 416x288 (width x height), got {text!r}")
+    return int(parts[-1]), int(parts[0])
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Prints a table for each batch size; 0 passed, 1 over the budget or failed."""
+    """Prints a table for each configuration; 0 passed, 1 over the budget or failed."""
     args = parse(argv)
+    logging.basicConfig(format="%(message)s")
     cv2.setNumThreads(1)  # as the server has it: the cores belong to the engine
     try:
-        segmenter = Segmenter.load(args.model, args.engine, precision=args.precision, threads=args.threads)
-        with open_source(args.source) as source:
-            frames = [frame.pixels for frame in itertools.islice(source, HELD_FRAMES)]
+        return run(args)
     except (FetalsegError, ValueError) as error:
         print(f"fps: {error}", file=sys.stderr)
         return 1
-    machine, commit, engine = this_machine(), commit_of(), segmenter.engine
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measures, prints, writes."""
+    before = read_figures(args.compare) if args.compare else None
+    machine, commit = this_machine(), commit_of()
+    with open_source(REAL_CINE if args.source == "cine" else args.source) as source:
+        frames = [frame.pixels for frame in itertools.islice(source, HELD_FRAMES)]
     print(f"{machine}; commit {commit}")
-    height, width = frames[0].shape[:2]
-    rule = segmenter.facts.input
-    print(
-        f"{segmenter.facts.name} {segmenter.facts.version}, {engine.name} {engine.precision} on {engine.device}, "
-        f"frames of {width}x{height} from {args.source}, network input {rule.width}x{rule.height}"
-    )
-    rows = [measure(segmenter, frames, batch=batch, count=args.frames) for batch in args.batch]
-    for row in rows:
-        print_row(row, args.budget_ms)
+    with tempfile.TemporaryDirectory() as folder:
+        asked = Asked(
+            networks=[find_network(model, args.input, Path(folder)) for model in args.model],
+            engines=args.engine,
+            precisions=args.precision or [None],
+            threads=args.threads,
+            device=args.device,
+        )
+        measured = measure(asked, frames, batches=args.batch, count=args.frames, pipelined=args.pipelined)
+    print_measured(args, measured, frames)
+    content = content_of(args, measured, frames)
     if args.json:
-        about = {"model": segmenter.facts.name, "version": segmenter.facts.version, "engine": engine.name}
-        about |= {"precision": engine.precision, "device": engine.device, "source": Path(args.source).name}
-        content = {**about, "frame": [height, width], "rows": [asdict(row) for row in rows]}
         write_record(args.json, tool="fps", machine=machine, commit=commit, content=content)
-    return int(args.budget_ms is not None and not all(within(row, args.budget_ms) for row in rows))
+    if args.plot:
+        from benchmarks.speed.plot import plot_latencies
+
+        title = f"{machine}\n{args.frames} frames from {Path(args.source).name}, commit {commit}"
+        plot_latencies(args.plot, measured.rows, measured.samples, budget_ms=args.budget_ms, title=title)
+    if before:
+        compare(before, {"machine": machine.as_dict(), **content}, measured, anyway=args.compare_anyway)
+    return int(args.budget_ms is not None and not all(within(row, args.budget_ms) for row in measured.rows))
+
+
+def print_measured(args: argparse.Namespace, measured: Measured, frames: Frames) -> None:
+    """What was measured on what, and every configuration."""
+    height, width = frames[0].shape[:2]
+    if measured.gpu:
+        print(measured.gpu)
+    print(
+        f"clock: a frame of {width}x{height} in memory (from {args.source}) to its polygons, one batch after another; "
+        f"{WARM_UP} batches of warm-up, reading and decoding are outside; {BLOCKS} blocks in turns"
+    )
+    if any(row.setup.weights.startswith("random") for row in measured.rows):
+        print(
+            f"random weights find nothing: NMS, masks and encode work on made-up candidates, {INSTANCES} instances "
+            "with boxes of 1.5 frames together"
+        )
+    for row in measured.rows:
+        print_row(row, args.budget_ms)
+    if len(measured.rows) > 1:
+        print_summary(measured.rows)
+
+
+def content_of(args: argparse.Namespace, measured: Measured, frames: Frames) -> dict[str, Any]:
+    """For the file: the machine's part is `write_record`'s."""
+    return {
+        "schema": SCHEMA,
+        "source": Path(args.source).name,
+        "frame": list(frames[0].shape[:2]),
+        "frames": args.frames,
+        "warm_up_batches": WARM_UP,
+        "gpu": measured.gpu,
+        "rows": [asdict(row) for row in measured.rows],
+    }
+
+
+def compare(before: dict[str, Any], after: dict[str, Any], measured: Measured, *, anyway: bool) -> None:
+    """Prints what changed.
+
+    Raises:
+        DataError: the runs aren't comparable, or have no configuration in common.
+    """
+    told = differences(before, after)
+    if told and not anyway:
+        raise DataError(
+            f"the runs can't be compared: {'; '.join(told)}; remedy: measure both alike, or --compare-anyway"
+        )
+    print(f"\nagainst commit {before['commit']} of {before['date']}")
+    for line in told:
+        print(f"NOT THE SAME: {line}")
+    print(comparison_table(before, measured.rows))
+    print(
+        "The intervals know the noise within each run. A busier hour shifts a whole run: what matters and is small is "
+        "better measured in one run, as several --model or --engine, which take turns."
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
-"""benchmarks/fps.py runs, tells the stages apart and writes its figures."""
+"""benchmarks/fps.py runs, tells the stages apart, writes its figures and compares them."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -12,12 +15,21 @@ from crafted_model import write_crafted_model
 
 from benchmarks.fps import main
 
+ROOT = Path(__file__).resolve().parent.parent.parent
+STAGES = ["preprocess", "infer", "nms", "masks", "encode", "total"]  # of an engine on the processor
+
 
 @pytest.fixture
-def arguments(tmp_path: Path) -> list[str]:
-    model, source = write_crafted_model(tmp_path / "crafted.onnx"), tmp_path / "frame.png"
-    cv2.imwrite(str(source), np.full((48, 64), 60, np.uint8))
-    return ["--model", str(model), "--engine", "onnxruntime", "--threads", "1", "--source", str(source)]
+def source(tmp_path: Path) -> list[str]:
+    path = tmp_path / "frame.png"
+    cv2.imwrite(str(path), np.full((48, 64), 60, np.uint8))
+    return ["--source", str(path)]
+
+
+@pytest.fixture
+def arguments(tmp_path: Path, source: list[str]) -> list[str]:
+    model = write_crafted_model(tmp_path / "crafted.onnx")
+    return ["--model", str(model), "--engine", "onnxruntime", "--device", "cpu", "--threads", "1", *source]
 
 
 def test_it_prints_every_stage_and_writes_json(
@@ -28,15 +40,23 @@ def test_it_prints_every_stage_and_writes_json(
     code = main([*arguments, "--batch", "1", "2", "--frames", "5", "--budget-ms", "60000", "--json", str(figures)])
 
     assert code == 0
-    assert capsys.readouterr().out.count("against a budget of 60000 ms: pass") == 2
+    printed = capsys.readouterr().out
+    assert printed.count("against a budget of 60000 ms: pass") == 2
+    assert "a frame of 64x48 in memory" in printed
+    assert "warm-up, reading and decoding are outside" in printed
     written = json.loads(figures.read_text())
     assert {"date", "commit", "machine"} <= set(written)
-    assert (written["model"], written["source"], written["frame"]) == ("crafted", "frame.png", [48, 64])
-    assert [(row["batch"], row["instances"]) for row in written["rows"]] == [(1, 1), (2, 1)]
+    assert (written["source"], written["frame"], written["gpu"]) == ("frame.png", [48, 64], None)
+    assert [(row["setup"]["batch"], row["batches"], row["instances"]) for row in written["rows"]] == [
+        (1, 5, 1),
+        (2, 3, 1),
+    ]
     for row in written["rows"]:
-        stages = {stage: values["max"] for stage, values in row["latency_ms"].items()}
-        assert list(stages) == ["preprocess", "infer", "postprocess", "encode", "total"]
-        assert 0 < stages["infer"] <= stages["total"]
+        assert (row["setup"]["model"], row["setup"]["weights"]) == ("crafted", "as shipped")
+        assert row["setup"]["runtime"].startswith("onnxruntime")
+        longest = {stage: values["max"] for stage, values in row["latency_ms"].items()}
+        assert list(longest) == STAGES
+        assert 0 < longest["infer"] <= longest["total"]
 
 
 def test_a_budget_that_nothing_holds_fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,4 +66,127 @@ def test_a_budget_that_nothing_holds_fails(arguments: list[str], capsys: pytest.
 
 def test_a_model_that_is_not_there_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--model", "no-such-model"]) == 1
-    assert capsys.readouterr().err.startswith("fps: ")
+    said = capsys.readouterr().err
+    assert said.startswith("fps: ")
+    assert "without weights there are yolact-r50" in said
+
+
+def test_configurations_take_turns_and_stand_beside_the_first(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "fps.png"
+
+    code = main([*arguments, "--engine", "onnxruntime", "openvino", "--frames", "12", "--plot", str(picture)])
+
+    assert code == 0
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| crafted")]
+    assert [("onnxruntime fp32" in line, "openvino" in line) for line in table] == [(True, False), (False, True)]
+    assert "(" in table[1].split("|")[-2], "the second has its interval against the first"
+    drawn = cv2.imread(str(picture))
+    assert drawn is not None
+    assert len(np.unique(drawn)) > 10
+
+
+def test_a_precision_that_an_engine_has_not_got_is_left_out_only_beside_others(
+    arguments: list[str], caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--frames", "2", "--precision", "fp32", "bf16"]) == 0
+    assert "left out: onnxruntime computes crafted.onnx in fp32" in caplog.text
+    assert main([*arguments, "--frames", "2", "--precision", "bf16"]) == 1
+    assert "'bf16' can't be chosen" in capsys.readouterr().err
+
+
+def test_pipelined_frames_stand_beside_those_one_after_another(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = tmp_path / "fps.json"
+
+    assert main([*arguments, "--frames", "20", "--batch", "2", "--pipelined", "--json", str(figures)]) == 0
+
+    assert "pipelined: " in capsys.readouterr().out
+    assert json.loads(figures.read_text())["rows"][0]["pipelined_fps"] > 0
+
+
+def test_a_variant_without_weights_is_measured_with_random_ones_and_says_so(
+    source: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch", reason="exporting a network needs the extra train")
+    figures = tmp_path / "fps.json"
+
+    code = main(["--model", "fetalseg-test", "--input", "64x48", *source, "--frames", "3", "--json", str(figures)])
+
+    assert code == 0
+    printed = capsys.readouterr().out
+    assert "weights: random weights: speed only" in printed
+    assert "12.0 instances a frame (made up)" in printed
+    setup = json.loads(figures.read_text())["rows"][0]["setup"]
+    assert (setup["model"], setup["input"]) == ("fetalseg-test", [64, 48])
+
+
+def test_a_model_with_its_checkpoint_is_measured_at_another_input(
+    source: list[str], tiny_checkpoint: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "mine.onnx"
+    shutil.copy(tiny_model, model)
+    arguments = ["--model", str(model), "--input", "64x48", *source, "--frames", "2"]
+
+    assert main(arguments) == 1
+    assert "mine.onnx is 96x64 and fixed, and no checkpoint lies beside it" in capsys.readouterr().err
+
+    shutil.copy(tiny_checkpoint, tmp_path / "mine.safetensors")
+    assert main(arguments) == 0
+    assert "mine 64x48, " in capsys.readouterr().out
+
+
+def test_runs_are_compared_stage_by_stage(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = tmp_path / "before.json"
+    assert main([*arguments, "--frames", "20", "--json", str(figures)]) == 0
+
+    assert main([*arguments, "--frames", "20", "--compare", str(figures)]) == 0
+
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| crafted")]
+    assert [line.split("|")[1].rpartition(": ")[2].strip() for line in lines] == STAGES
+    assert all(line.split("|")[-2].strip() in ("faster", "slower", "no change") for line in lines)
+
+
+def test_runs_of_other_machines_are_compared_only_on_demand(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = tmp_path / "before.json"
+    assert main([*arguments, "--frames", "6", "--json", str(figures)]) == 0
+    content = json.loads(figures.read_text())
+    content["machine"]["cores"] += 1000
+    figures.write_text(json.dumps(content))
+    capsys.readouterr()
+
+    assert main([*arguments, "--frames", "6", "--compare", str(figures)]) == 1
+    assert "can't be compared: cores: 10" in capsys.readouterr().err
+    assert main([*arguments, "--frames", "6", "--compare", str(figures), "--compare-anyway"]) == 0
+    assert "NOT THE SAME: cores: 10" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"tool": "stream", "schema": 1}'])
+def test_a_file_that_holds_no_such_figures_is_said(
+    text: str, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = tmp_path / "before.json"
+    figures.write_text(text)
+
+    assert main([*arguments, "--compare", str(figures)]) == 1
+    assert "before.json" in capsys.readouterr().err
+
+
+def test_a_malformed_size_is_said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*arguments, "--input", "550x"])
+    assert "expected a size as 550 or 416x288 (width x height), got '550x'" in capsys.readouterr().err
+
+
+def test_it_runs_as_a_script_and_as_a_module(arguments: list[str]) -> None:
+    for way in (["benchmarks/fps.py"], ["-m", "benchmarks.fps"]):
+        command = [sys.executable, *way, *arguments, "--frames", "1"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "1.0 instances a frame" in done.stdout

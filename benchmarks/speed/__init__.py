@@ -1,0 +1,1 @@
+"""What `benchmarks/fps.py` is made of: stages, turns, intervals, tables."""

@@ -1,0 +1,72 @@
+"""Is it faster, or is it noise?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+__all__ = ["LEAST_BLOCKS", "Change", "change"]
+
+LEAST_BLOCKS = 6  # of five values a percentile interval of the median covers less than 95 % whatever they are
+_RESAMPLES = 10_000
+
+Verdict = Literal["faster", "slower", "no change", "too few blocks"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """Of a time, from before to after.
+
+    Attributes:
+        before: median, ms.
+        after: median, ms.
+        ratio: after / before.
+        low: of the ratio's interval of 95 %.
+        high: likewise.
+        verdict: "no change" where the interval holds 1.
+    """
+
+    before: float
+    after: float
+    ratio: float
+    low: float
+    high: float
+    verdict: Verdict
+
+
+def change(before: Sequence[float], after: Sequence[float], *, paired: bool) -> Change:
+    """Compares the medians of blocks of measurements.
+
+    Neighbouring measurements share what else the machine did, so they aren't independent: blocks are resampled, not
+    measurements (percentile bootstrap, Efron and Tibshirani 1993, chapter 13).
+
+    Args:
+        before: median of each block, ms, above 0.
+        after: likewise.
+        paired: blocks of one place were measured one after the other, in one round: they are resampled together.
+
+    Raises:
+        ValueError: nothing measured, or pairs of different numbers.
+    """
+    if not before or not after or (paired and len(before) != len(after)):
+        raise ValueError(f"expected blocks of measurements, got {len(before)} before and {len(after)} after")
+    first, second = np.asarray(before), np.asarray(after)
+    middle = float(np.median(second / first)) if paired else float(np.median(second) / np.median(first))
+    rng = np.random.default_rng(0)
+    rows = rng.integers(len(first), size=(_RESAMPLES, len(first)))
+    if paired:
+        ratios = np.median((second / first)[rows], axis=1)
+    else:
+        others = rng.integers(len(second), size=(_RESAMPLES, len(second)))
+        ratios = np.median(second[others], axis=1) / np.median(first[rows], axis=1)
+    low, high = (float(value) for value in np.percentile(ratios, (2.5, 97.5)))
+    if min(len(before), len(after)) < LEAST_BLOCKS:
+        verdict: Verdict = "too few blocks"
+    elif low <= 1 <= high:
+        verdict = "no change"
+    else:
+        verdict = "faster" if high < 1 else "slower"
+    return Change(float(np.median(first)), float(np.median(second)), middle, low, high, verdict)
