@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": GROUND | {"preprocess", "model_file", "postprocess", "segmenter", "views", "data", "render"},
 }
 # Files that reach further than their part: only the torch engine reaches the network.
-EXCEPTIONS = {"engines/torch_engine.py": {"model", "export"}, "engines/torch_precision.py": {"model"}}
+EXCEPTIONS = {"engines/torch_engine.py": {"model", "export"}}
 TORCH_PARTS = {"model", "training", "export"}
 PACKAGE = ROOT / "fetalseg"
 

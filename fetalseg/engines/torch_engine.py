@@ -11,15 +11,15 @@ import numpy.typing as npt
 import torch
 
 from fetalseg.candidates import Candidates
-from fetalseg.engines.base import Engine, stage, usable_cores
+from fetalseg.engines.base import Engine, runtime_failure, stage, usable_cores
 from fetalseg.engines.gpu import find_gpus
 from fetalseg.engines.torch_buffers import BufferedNetwork
-from fetalseg.engines.torch_precision import DTYPES, compute_in
 from fetalseg.errors import EngineError
 from fetalseg.export.exported_network import load_exported
 from fetalseg.export.graph import CandidateGraph
 from fetalseg.export.onnx import describe
 from fetalseg.model.checkpoint import load_checkpoint
+from fetalseg.model.precision import DTYPES, compute_in
 from fetalseg.model.yolact import Yolact
 from fetalseg.model_file import ModelFacts, file_digest
 
@@ -82,9 +82,12 @@ class TorchEngine(Engine):
         path = Path(path)
         network, facts = load_exported(path) if path.suffix == ".onnx" else _from_checkpoint(path)
         try:
-            return cls(network, facts, precision, threads, place)
+            engine = cls(network, facts, precision, threads, place)
         except RuntimeError as error:
-            raise _failure(error) from None
+            raise runtime_failure("torch", error) from None
+        if place == "cuda":
+            engine.try_one_frame()
+        return engine
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -100,7 +103,7 @@ class TorchEngine(Engine):
                 outputs = self._graph(torch.from_numpy(np.require(images, requirements=["C", "W"])))
                 return Candidates(*(output.contiguous().numpy() for output in outputs))
         except RuntimeError as error:
-            raise _failure(error) from None
+            raise runtime_failure("torch", error) from None
 
 
 def _choose_place(device: str | None) -> str:
@@ -133,16 +136,6 @@ def _output_types(precision: str) -> list[torch.dtype]:
     """Of scores, boxes, coefficients and prototypes on their way back; NumPy has no bf16."""
     small = torch.float32 if precision == "fp32" else torch.float16
     return [torch.float32, torch.float32, small, small]
-
-
-def _failure(error: RuntimeError) -> EngineError:
-    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
-        first = str(error).partition("\n")[0]
-        return EngineError(
-            f"torch ran out of memory: {first}; remedy: a smaller batch or model, a shorter precision (fp16, bf16), or "
-            "end what else holds the memory (nvidia-smi lists it for a GPU)"
-        )
-    return EngineError(f"torch failed: {error}")
 
 
 def _from_checkpoint(path: Path) -> tuple[Yolact, ModelFacts]:

@@ -43,14 +43,17 @@ class CandidateGraph(nn.Module):
     Args:
         network: in evaluation mode.
         candidates: n, rows a frame; if there are fewer anchors, the rest is padding with score 0.
+        mask_type: of the outputs that masks are made of, coefficients and prototypes. They are nearly all that is
+            copied back from a GPU, and float16 halves it.
     """
 
-    def __init__(self, network: Yolact, candidates: int) -> None:
+    def __init__(self, network: Yolact, candidates: int, mask_type: torch.dtype = torch.float32) -> None:
         super().__init__()
         if candidates < 1:
             raise ValueError(f"candidates must be at least 1, got {candidates}")
         self.network = network
         self.candidates = candidates
+        self.mask_type = mask_type
 
     def forward(self, images: Tensor) -> CandidateTensors:
         """Candidates of uint8 images [B, h, w, c]."""
@@ -59,9 +62,12 @@ class CandidateGraph(nn.Module):
         kept = min(self.candidates, scores.shape[1])
         chosen = ranking_key(scores).topk(kept, dim=1).indices  # [B, kept]
         boxes = decode(_rows(raw.box_deltas.float(), chosen), self.network.anchors[chosen])
-        coefficients = _rows(raw.coefficients.float(), chosen)
+        coefficients = _rows(raw.coefficients.to(self.mask_type), chosen)
         return CandidateTensors(
-            self._pad(_rows(scores, chosen)), self._pad(boxes), self._pad(coefficients), raw.prototypes.float()
+            self._pad(_rows(scores, chosen)),
+            self._pad(boxes),
+            self._pad(coefficients),
+            raw.prototypes.to(self.mask_type),
         )
 
     def _scores(self, logits: Tensor) -> Tensor:

@@ -1,14 +1,12 @@
-"""From a checkpoint to one ONNX file that serves without anything beside it."""
+"""From a network to one ONNX file that serves without anything beside it."""
 
 from __future__ import annotations
 
 import copy
-import datetime
-import logging
 import os
-from dataclasses import asdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,133 +15,76 @@ from onnx import ModelProto, checker
 from onnx import save_model as save_proto
 from onnxscript import optimizer
 
-from fetalseg.anatomy import structure_names
 from fetalseg.candidates import Candidates
-from fetalseg.errors import MissingExtraError, ModelFileError
+from fetalseg.errors import MissingExtraError
+from fetalseg.export.describe import describe
 from fetalseg.export.graph import CandidateGraph, CandidateTensors
+from fetalseg.export.source import load_source
 from fetalseg.export.verify import Difference, check_differences, compare, noise_frames, structured_frames
-from fetalseg.model.checkpoint import load_checkpoint
-from fetalseg.model.yolact import Yolact, normalisation
-from fetalseg.model_file import METADATA_KEY, ModelFacts, file_digest
-from fetalseg.taxonomy import check_names
+from fetalseg.model.yolact import Yolact
+from fetalseg.model_file import METADATA_KEY, ModelFacts
 
-__all__ = ["describe", "export_network", "export_onnx"]
+__all__ = ["describe", "export_network", "export_onnx", "run_file", "run_network", "to_onnx", "write_checked"]
 
 OPSET = 18
 OUTPUTS = CandidateTensors._fields
 
-logger = logging.getLogger(__name__)
-
 
 def export_onnx(
-    checkpoint: str | Path,
+    source: str | Path,
     out: str | Path,
     *,
-    candidates: int = 300,
+    candidates: int | None = None,
     name: str | None = None,
-    version: str = "0.1.0",
+    version: str | None = None,
     licence: str | None = None,
 ) -> list[Difference]:
-    """Writes a checkpoint as an ONNX file, and runs the file against the network before it gets its name.
+    """Writes a network as an ONNX file in fp32, and runs the file against the network before it gets its name.
 
     Args:
-        checkpoint: .safetensors.
+        source: a .safetensors checkpoint, or an .onnx file in fp32.
         out: where to write; a file there is replaced.
-        candidates: n, rows that the graph returns for a frame.
-        name: how users call the model; the variant's name if None.
+        candidates: n, rows that the graph returns for a frame; what is None here and below is as `load_source` says.
+        name: how users call the model.
         version: of the weights.
-        licence: of the weights; the checkpoint's if None.
+        licence: of the weights.
 
     Returns:
         The differences between the network and the file as onnxruntime runs it, by kind of frame and output.
 
     Raises:
-        ModelFileError: the checkpoint can't be read, or doesn't name its structures.
+        ModelFileError: the source can't be read, isn't in fp32, or doesn't name its structures.
         EngineError: the file computes something else than the network; nothing was written.
     """
-    network, training = load_checkpoint(checkpoint)
-    if licence is not None:
-        training = {**training, "licence": licence}
-    facts = describe(
-        network, training, candidates=candidates, name=name, version=version, weights_sha256=file_digest(checkpoint)
-    )
+    network, facts = load_source(source, candidates=candidates, name=name, version=version, licence=licence)
     return export_network(network, out, facts)
-
-
-def describe(
-    network: Yolact,
-    training: dict[str, Any] | None = None,
-    *,
-    candidates: int = 300,
-    name: str | None = None,
-    version: str = "0.1.0",
-    weights_sha256: str = "",
-) -> ModelFacts:
-    """The facts of a network.
-
-    Args:
-        network: any.
-        training: facts of a checkpoint; used are structures (names in label order; the seventeen if absent),
-            postprocess, training_data, licence and commit, where present.
-        candidates: n.
-        name: the variant's if None.
-        version: of the weights.
-        weights_sha256: digest of the checkpoint.
-
-    Raises:
-        ModelFileError: the names of the structures are unusable, or not as many as the network tells apart.
-    """
-    variant, training = network.variant, training or {}
-    return ModelFacts(
-        name=name or variant.name,
-        version=version,
-        structures=_structures(network, training),
-        input=variant.input,
-        candidates=candidates,
-        prototypes=(variant.prototypes, *variant.prototype_shape),
-        normalisation=normalisation(variant.input.channels),
-        postprocess=dict(training.get("postprocess", {})),
-        architecture=asdict(variant),
-        weights_sha256=weights_sha256,
-        training_data=tuple(training.get("training_data", ())),
-        licence=str(training.get("licence", "")),
-        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        commit=str(training.get("commit", "")),
-    )
-
-
-def _structures(network: Yolact, training: dict[str, Any]) -> tuple[str, ...]:
-    names = tuple(training.get("structures", structure_names()))
-    try:
-        check_names(names)
-    except ValueError as error:
-        raise ModelFileError(f"the checkpoint's structures: {error}") from None
-    if len(names) != network.variant.structures:
-        raise ModelFileError(
-            f"the network tells {network.variant.structures} structures apart, the checkpoint names {len(names)}: "
-            f"{', '.join(names)}"
-        )
-    return names
 
 
 def export_network(network: Yolact, out: str | Path, facts: ModelFacts) -> list[Difference]:
     """As `export_onnx`, for a network in memory (which is left as it is)."""
     graph = CandidateGraph(copy.deepcopy(network).cpu().fuse(), facts.candidates).eval()
-    model = _convert(graph, facts)
+    with write_checked(to_onnx(graph, facts), out) as written:
+        differences = _verify(written, graph)
+        check_differences(differences)
+    return differences
+
+
+@contextmanager
+def write_checked(model: ModelProto, out: str | Path) -> Iterator[Path]:
+    """Writes a file under a passing name; it gets its own only if the block that checks it doesn't fail."""
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         save_proto(model, partial)
-        differences = _verify(partial, graph)
-        check_differences(differences)
+        yield partial
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
-    return differences
 
 
-def _convert(graph: CandidateGraph, facts: ModelFacts) -> ModelProto:
+def to_onnx(graph: CandidateGraph, facts: ModelFacts) -> ModelProto:
+    """The graph with the facts, each weight under the name that it has in the network."""
     # Two frames: a batch of one would be taken for a constant.
     example = torch.from_numpy(noise_frames(facts.input, 2))
     program = torch.onnx.export(
@@ -174,22 +115,34 @@ def _convert(graph: CandidateGraph, facts: ModelFacts) -> ModelProto:
     return model
 
 
-def _verify(path: Path, graph: CandidateGraph) -> list[Difference]:
+def run_file(path: Path, frames: npt.NDArray[np.uint8]) -> Candidates:
+    """What onnxruntime makes of uint8 frames [B, h, w, c] on the processor; float32 whatever the file's outputs are.
+
+    Raises:
+        MissingExtraError: onnxruntime isn't installed.
+        EngineError: values that are not finite.
+    """
     try:
         import onnxruntime
     except ImportError:
         raise MissingExtraError("onnxruntime", "cpu") from None
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    rule = graph.network.variant.input
+    outputs = session.run(list(OUTPUTS), {"images": frames})
+    candidates = Candidates(*(np.asarray(output, np.float32) for output in outputs))
+    candidates.check()
+    return candidates
+
+
+def run_network(graph: CandidateGraph, frames: npt.NDArray[np.uint8]) -> Candidates:
+    """What the network itself makes of them, every anchor kept."""
     whole = CandidateGraph(graph.network, len(graph.network.anchors))
+    with torch.inference_mode():
+        return Candidates(*(output.numpy() for output in whole(torch.from_numpy(frames))))
+
+
+def _verify(path: Path, graph: CandidateGraph) -> list[Difference]:
+    rule = graph.network.variant.input
     differences: list[Difference] = []
     for kind, frames in (("noise", noise_frames(rule, 3)), ("structured", structured_frames(rule, 1))):
-        actual = Candidates(*session.run(list(OUTPUTS), {"images": frames}))
-        actual.check()
-        differences += compare(_run(whole, frames), actual, kind)
+        differences += compare(run_network(graph, frames), run_file(path, frames), kind)
     return differences
-
-
-def _run(graph: CandidateGraph, frames: npt.NDArray[np.uint8]) -> Candidates:
-    with torch.inference_mode():
-        return Candidates(*(output.numpy() for output in graph(torch.from_numpy(frames))))

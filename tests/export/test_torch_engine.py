@@ -9,10 +9,10 @@ import torch
 from fetalseg.candidates import Candidates
 from fetalseg.engines import load_engine
 from fetalseg.engines.gpu import find_gpus
-from fetalseg.engines.torch_precision import compute_in
 from fetalseg.errors import EngineError, ModelFileError
 from fetalseg.export.graph import CandidateGraph
 from fetalseg.export.verify import check_differences, compare, structured_frames
+from fetalseg.model.precision import compute_in
 from fetalseg.model_file import METADATA_KEY, read_facts
 
 
