@@ -1,0 +1,178 @@
+"""From an exported ONNX file to a TensorRT engine; needs no torch, and with TensorRT-RTX no GPU."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fetalseg.engines.base import Engine
+from fetalseg.engines.cuda_runtime import find_gpu
+from fetalseg.engines.tensorrt_file import EngineFile, EngineHeader, write_whole
+from fetalseg.engines.tensorrt_graph import takeable_graph
+from fetalseg.engines.tensorrt_library import LibraryName, TensorRtLibrary, load_library
+from fetalseg.errors import EngineError, ModelFileError
+from fetalseg.model_file import file_digest, read_facts
+
+__all__ = ["BuildSettings", "build_engine", "planned_header"]
+
+_INPUT = "images"
+_SHOWN_ERRORS = 3  # of the parser; the others follow from the first
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BuildSettings:
+    """How an engine is built.
+
+    Attributes:
+        library: which TensorRT; None: the first installed of tensorrt, tensorrt_rtx.
+        max_batch: the most frames at once; it is tuned for one.
+        compute_capability: of the GPU to build for, "8.9"; None: the GPU of this machine. Only TensorRT-RTX builds for
+            another one, and then needs none.
+        timing_cache: file in which TensorRT keeps what it measured, so that the next build is faster; read and
+            written. TensorRT-RTX measures nothing while it builds.
+    """
+
+    library: LibraryName | None = None
+    max_batch: int = 8
+    compute_capability: str | None = None
+    timing_cache: Path | None = None
+
+
+def build_engine(model: str | Path, settings: BuildSettings | None = None) -> EngineFile:
+    """Builds an engine, in the precision of the file: current TensorRT knows no other.
+
+    Args:
+        model: an exported .onnx file.
+        settings: how; the defaults if None.
+
+    Raises:
+        ValueError: settings that the library hasn't got.
+        MissingExtraError: the library isn't installed.
+        ModelFileError: not a model of ours, or one that TensorRT can't take; the message names the node.
+        EngineError: no GPU where one is needed, or TensorRT fails; with the remedy.
+    """
+    path, settings = Path(model), settings or BuildSettings()
+    header = planned_header(path, settings)
+    library = load_library(settings.library)
+    target = f"compute capability {header.compute_capability}"
+    logger.info("%s %s builds an engine of %s for %s", library.title, library.version, path.name, target)
+    start = time.monotonic()
+    plan = _build(library, path, settings, header.compute_capability)
+    logger.info("built an engine of %s in %.1f s: %.1f MB", path.name, time.monotonic() - start, len(plan) / 1e6)
+    return EngineFile(header, plan)
+
+
+def planned_header(model: Path, settings: BuildSettings) -> EngineHeader:
+    """What `build_engine` would build, without building it; errors as there."""
+    if settings.max_batch < 1:
+        raise ValueError(f"max_batch must be at least 1, got {settings.max_batch}")
+    facts = read_facts(model)
+    library = load_library(settings.library)
+    if settings.timing_cache is not None and library.name == "tensorrt_rtx":
+        raise ValueError("a timing cache is for tensorrt; tensorrt_rtx measures nothing while it builds")
+    capability, gpu = _target(library, settings)
+    return EngineHeader(
+        facts=facts,
+        model_sha256=file_digest(model),
+        library=library.name,
+        library_version=library.version,
+        compute_capability=capability,
+        gpu=gpu,
+        max_batch=settings.max_batch,
+    )
+
+
+def _target(library: TensorRtLibrary, settings: BuildSettings) -> tuple[str, str]:
+    """Compute capability and name of the GPU to build for."""
+    wanted, known = settings.compute_capability, library.capabilities()
+    if wanted is None:
+        try:
+            gpu = find_gpu()
+        except EngineError as error:
+            if known is None:
+                raise
+            choice = f"say for which GPU to build: --compute-capability, one of {', '.join(known)}"
+            raise EngineError(f"{error}; or {choice}") from None
+        library.check_capability(gpu.capability, gpu.name)
+        return gpu.capability, gpu.name
+    if known is None:
+        raise ValueError(
+            "tensorrt builds for the GPU of this machine; a compute capability is a choice of tensorrt_rtx"
+        )
+    if wanted not in known:
+        remedy = "for any other GPU install the library tensorrt on its machine: pip install tensorrt-cu13"
+        raise ValueError(f"{library.title} builds for compute capability {', '.join(known)}; got {wanted}; {remedy}")
+    return wanted, ""
+
+
+def _build(library: TensorRtLibrary, path: Path, settings: BuildSettings, capability: str) -> bytes:
+    trt, log = library.module, library.log
+    log.take_errors()
+    try:
+        builder = trt.Builder(log)
+    except (TypeError, RuntimeError):  # what the binding makes of a null pointer
+        raise EngineError(f"{library.title} can't start: {log.take_errors()}") from None
+    # Since version 11 every network is strongly typed: the types in the file hold.
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, log)
+    if not parser.parse(takeable_graph(path)):
+        raise ModelFileError(f"{library.title} can't take {path.name}: {_parser_errors(parser)}")
+    _check_signature(path, network)
+    config = builder.create_builder_config()
+    # TF32 keeps 10 bits of a factor, as fp16 does: an fp32 engine would be fp32 by name only.
+    config.clear_flag(trt.BuilderFlag.TF32)
+    if library.name == "tensorrt_rtx":
+        config.num_compute_capabilities = 1
+        config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{capability.replace('.', '')}"), 0)
+    config.add_optimization_profile(_profile(builder, network, settings.max_batch))
+    cache = None if settings.timing_cache is None else _read_timing_cache(config, settings.timing_cache)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise EngineError(f"{library.title} can't build {path.name}: {log.take_errors()}")
+    if settings.timing_cache is not None and cache is not None:
+        write_whole(settings.timing_cache, bytes(cache.serialize()))
+    return bytes(plan)
+
+
+def _check_signature(path: Path, network: Any) -> None:
+    inputs = [network.get_input(i).name for i in range(network.num_inputs)]
+    outputs = [network.get_output(i).name for i in range(network.num_outputs)]
+    Engine._check_signature(path, inputs, outputs)
+
+
+def _profile(builder: Any, network: Any, max_batch: int) -> Any:
+    frame = tuple(network.get_input(0).shape)[1:]
+    profile = builder.create_optimization_profile()
+    profile.set_shape(_INPUT, (1, *frame), (1, *frame), (max_batch, *frame))
+    return profile
+
+
+def _read_timing_cache(config: Any, path: Path) -> Any:
+    """The cache that the build reads and extends; an empty one if there is no file, or TensorRT can't use it."""
+    if path.is_file():
+        cache = config.create_timing_cache(path.read_bytes())
+        if cache is not None and config.set_timing_cache(cache, False):
+            return cache
+        logger.warning("the timing cache %s is of another GPU or TensorRT; it is written anew", path)
+    cache = config.create_timing_cache(b"")
+    config.set_timing_cache(cache, False)
+    return cache
+
+
+def _parser_errors(parser: Any) -> str:
+    """What the ONNX parser says, with the node that it says it of."""
+    errors = [parser.get_error(i) for i in range(min(parser.num_errors, _SHOWN_ERRORS))]
+    return "; ".join(_parser_error(error) for error in errors)
+
+
+def _parser_error(error: Any) -> str:
+    text = " ".join(error.desc().split())
+    if error.node() < 0:
+        return text
+    kind = error.code().name.lower().replace("_", " ")  # "unsupported node"
+    return f"node {error.node()}, {error.node_operator()} {error.node_name()!r}: {kind}: {text}"

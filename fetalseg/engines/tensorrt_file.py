@@ -1,0 +1,187 @@
+"""A TensorRT engine as one file: what it is and for which GPU, then the plan.
+
+Layout: 8 bytes magic, SHA-256 of all that follows, length of the header (little-endian uint32), the header as JSON in
+UTF-8, the plan. A plan is code that a GPU executes: it is handed to TensorRT only after digest, library and GPU have
+been checked, and only from a file that the user named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fetalseg.engines.cuda_runtime import Gpu
+from fetalseg.engines.tensorrt_library import LibraryName, TensorRtLibrary
+from fetalseg.errors import ModelFileError
+from fetalseg.model_file import ModelFacts
+
+__all__ = [
+    "SUFFIX",
+    "EngineFile",
+    "EngineHeader",
+    "check_gpu",
+    "check_library",
+    "read_engine",
+    "write_engine",
+    "write_whole",
+]
+
+SUFFIX = ".engine"
+SCHEMA = 1
+
+_MAGIC = b"FSENGINE"
+_DIGEST_BYTES = 32
+_LENGTH_BYTES = 4
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EngineHeader:
+    """What an engine was built from, with and for.
+
+    Attributes:
+        facts: of the ONNX file; its precision is the engine's.
+        model_sha256: digest of the ONNX file.
+        library: "tensorrt" or "tensorrt_rtx".
+        library_version: all numbers, "1.7.1.116"; an engine runs with exactly this version.
+        compute_capability: of the GPU, "8.9".
+        gpu: name of the GPU that it was tuned on; "" if it was built without one.
+        max_batch: the most frames at once.
+    """
+
+    facts: ModelFacts
+    model_sha256: str
+    library: LibraryName
+    library_version: str
+    compute_capability: str
+    gpu: str
+    max_batch: int
+
+
+@dataclass(frozen=True)
+class EngineFile:
+    """An engine.
+
+    Attributes:
+        header: what it is.
+        plan: what TensorRT reads.
+    """
+
+    header: EngineHeader
+    plan: bytes
+
+
+def write_engine(path: str | Path, engine: EngineFile) -> None:
+    """Writes a file whole or not at all.
+
+    Raises:
+        ModelFileError: it can't be written.
+    """
+    header = engine.header
+    values = {
+        "schema": SCHEMA,
+        "facts": json.loads(header.facts.to_json()),
+        "model_sha256": header.model_sha256,
+        "library": header.library,
+        "library_version": header.library_version,
+        "compute_capability": header.compute_capability,
+        "gpu": header.gpu,
+        "max_batch": header.max_batch,
+    }
+    text = json.dumps(values).encode()
+    body = len(text).to_bytes(_LENGTH_BYTES, "little") + text + engine.plan
+    write_whole(path, _MAGIC + hashlib.sha256(body).digest() + body)
+
+
+def write_whole(path: str | Path, data: bytes) -> None:
+    """Writes a file beside its place and moves it there, so that nobody ever reads half of it.
+
+    Raises:
+        ModelFileError: it can't be written.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_bytes(data)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise ModelFileError(f"can't write {path}: {error.strerror}") from None
+
+
+def read_engine(path: str | Path) -> EngineFile:
+    """Reads a file and checks that it is whole; whether it fits this machine is another question.
+
+    Raises:
+        ModelFileError: no such file, no engine of ours, or a damaged one; with the remedy.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"can't read the engine file {path}: {error.strerror}") from None
+    if not data.startswith(_MAGIC):
+        raise ModelFileError(f"{path.name} is not an engine file of fetalseg; {_rebuild(path)}")
+    start = len(_MAGIC) + _DIGEST_BYTES
+    body = memoryview(data)[start:]
+    if hashlib.sha256(body).digest() != data[len(_MAGIC) : start]:
+        raise ModelFileError(f"{path.name} is damaged or cut short: its SHA-256 is another one; {_rebuild(path)}")
+    end = _LENGTH_BYTES + int.from_bytes(body[:_LENGTH_BYTES], "little")
+    return EngineFile(_read_header(path, bytes(body[_LENGTH_BYTES:end])), bytes(body[end:]))
+
+
+def _rebuild(path: Path, model: str = "MODEL") -> str:
+    """The remedy for an engine that can't be used, as the end of a sentence."""
+    return f"remedy: build it again with: fetalseg export {model}.onnx --format tensorrt --out {path.name}"
+
+
+def _read_header(path: Path, text: bytes) -> EngineHeader:
+    try:
+        values: dict[str, Any] = json.loads(text)
+        schema = values.pop("schema")
+        if schema == SCHEMA:
+            return EngineHeader(facts=ModelFacts.from_json(json.dumps(values.pop("facts"))), **values)
+    except (ValueError, TypeError, AttributeError, KeyError, ModelFileError) as error:
+        raise ModelFileError(f"the header of {path.name} can't be read: {error}; {_rebuild(path)}") from None
+    raise ModelFileError(
+        f"the header of {path.name} has schema {schema}; this version reads schema {SCHEMA}; {_rebuild(path)}"
+    )
+
+
+def check_library(path: Path, header: EngineHeader, library: TensorRtLibrary) -> None:
+    """Whether an engine is of the version of its library that is installed: it runs with no other.
+
+    Raises:
+        ModelFileError: it isn't; with the remedy.
+    """
+    if header.library_version != library.version:
+        raise ModelFileError(
+            f"{path.name} was built with {library.title} {header.library_version}; here is {library.version}; "
+            f"{_rebuild(path, header.facts.name)}"
+        )
+
+
+def check_gpu(path: Path, header: EngineHeader, gpu: Gpu) -> None:
+    """Whether an engine is for this GPU; a warning if it was tuned on another of the same compute capability.
+
+    Raises:
+        ModelFileError: it isn't; with the remedy.
+    """
+    if header.compute_capability != gpu.capability:
+        raise ModelFileError(
+            f"{path.name} was built for compute capability {header.compute_capability}; {gpu.name} has "
+            f"{gpu.capability}; {_rebuild(path, header.facts.name)}"
+        )
+    if header.gpu not in ("", gpu.name):
+        logger.warning(
+            "%s was tuned on %s; on %s one that is built here may be faster", path.name, header.gpu, gpu.name
+        )

@@ -1,0 +1,168 @@
+"""How TensorRT is called again and again with little effort: work recorded as a CUDA graph for each batch size."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from fetalseg.engines.cuda_runtime import CapturedGraph, DeviceMemory, Stream
+from fetalseg.engines.tensorrt_library import TensorRtLibrary
+from fetalseg.errors import EngineError
+
+__all__ = ["Runner", "make_runner"]
+
+_INPUT = "images"
+
+logger = logging.getLogger(__name__)
+
+
+class Runner(Protocol):
+    """Puts inferences on a stream."""
+
+    def enqueue(self, batch: int) -> None:
+        """Queues one inference of the first `batch` rows of the tensors.
+
+        Raises:
+            EngineError: TensorRT refuses.
+        """
+
+    def free(self) -> None:
+        """Gives back what it holds on the GPU."""
+
+
+def make_runner(
+    library: TensorRtLibrary, engine: Any, addresses: Mapping[str, int], frame: tuple[int, ...], stream: Stream
+) -> Runner:
+    """The runner for a library.
+
+    Args:
+        library: which made the engine.
+        engine: an `ICudaEngine`.
+        addresses: of each tensor on the GPU, by name.
+        frame: shape of one row of the input.
+        stream: where to queue.
+
+    Raises:
+        EngineError: no memory.
+    """
+    runner = _RtxRunner if library.name == "tensorrt_rtx" else _GraphRunner
+    return runner(library, engine, addresses, frame, stream)
+
+
+class _Context:
+    """An execution context that is bound to the tensors."""
+
+    def __init__(self, library: TensorRtLibrary, engine: Any, how: Any, addresses: Mapping[str, int]) -> None:
+        self.library = library
+        library.log.take_errors()
+        self.native = engine.create_execution_context(how)
+        if self.native is None:
+            raise EngineError(
+                f"{library.title} can't prepare the engine: {library.log.take_errors()}; "
+                "remedy: see that the GPU has memory left, or build the engine with a smaller --max-batch"
+            )
+        for name, address in addresses.items():
+            if not self.native.set_tensor_address(name, address):
+                raise EngineError(f"{library.title} refuses the tensor {name}: {library.log.take_errors()}")
+
+    def set_shape(self, shape: tuple[int, ...]) -> None:
+        if not self.native.set_input_shape(_INPUT, shape):
+            raise EngineError(f"{self.library.title} refuses input {shape}: {self.library.log.take_errors()}")
+
+    def enqueue(self, stream: Stream) -> None:
+        if not self.native.execute_async_v3(stream.handle):
+            raise EngineError(f"{self.library.title} failed: {self.library.log.take_errors()}")
+
+
+class _GraphRunner:
+    """TensorRT: a context and a CUDA graph for each batch size that is used.
+
+    A graph holds the shapes and addresses of the context that it was captured from, and that context must not change
+    afterwards (TensorRT developer guide, "CUDA Graphs"); so each batch size has its own, and they share the memory
+    that they work in, since they take turns.
+    """
+
+    def __init__(
+        self,
+        library: TensorRtLibrary,
+        engine: Any,
+        addresses: Mapping[str, int],
+        frame: tuple[int, ...],
+        stream: Stream,
+    ) -> None:
+        self._library, self._engine, self._addresses = library, engine, addresses
+        self._frame, self._stream = frame, stream
+        self._memory = DeviceMemory(engine.device_memory_size_v2)
+        self._contexts: dict[int, _Context] = {}
+        self._graphs: dict[int, CapturedGraph | None] = {}
+
+    def enqueue(self, batch: int) -> None:
+        if batch not in self._contexts:
+            # TensorRT loads and allocates in its first run, which for this reason can't be captured.
+            self._contexts[batch] = self._prepare(batch)
+            self._contexts[batch].enqueue(self._stream)
+            return
+        if batch not in self._graphs:
+            self._graphs[batch] = self._capture(batch)
+        graph = self._graphs[batch]
+        if graph is None:
+            self._contexts[batch].enqueue(self._stream)
+        else:
+            graph.launch(self._stream)
+
+    def _prepare(self, batch: int) -> _Context:
+        strategy = self._library.module.ExecutionContextAllocationStrategy.USER_MANAGED
+        context = _Context(self._library, self._engine, strategy, self._addresses)
+        context.native.set_device_memory(self._memory.address, self._memory.size)
+        context.set_shape((batch, *self._frame))
+        return context
+
+    def _capture(self, batch: int) -> CapturedGraph | None:
+        self._stream.synchronise()  # what the capture may not disturb
+        try:
+            return self._stream.capture(lambda: self._contexts[batch].enqueue(self._stream))
+        except EngineError as error:
+            logger.warning("batches of %d run without a CUDA graph: %s", batch, error)
+            return None
+
+    def free(self) -> None:
+        for graph in self._graphs.values():
+            if graph is not None:
+                graph.free()
+        self._graphs.clear()
+        self._contexts.clear()
+        self._memory.free()
+        self._engine = None
+
+
+class _RtxRunner:
+    """TensorRT-RTX: one context, which captures and replays graphs itself.
+
+    It compiles kernels for a shape while it runs others for any shape, so only it knows when a graph is worth its while
+    (TensorRT-RTX documentation, "Working with RTX CUDA Graphs").
+    """
+
+    def __init__(
+        self,
+        library: TensorRtLibrary,
+        engine: Any,
+        addresses: Mapping[str, int],
+        frame: tuple[int, ...],
+        stream: Stream,
+    ) -> None:
+        config = engine.create_runtime_config()
+        config.cuda_graph_strategy = library.module.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        self._context: _Context | None = _Context(library, engine, config, addresses)
+        self._frame, self._stream = frame, stream
+        self._batch = 0
+
+    def enqueue(self, batch: int) -> None:
+        assert self._context is not None
+        if batch != self._batch:
+            self._context.set_shape((batch, *self._frame))
+            self._batch = batch
+        self._context.enqueue(self._stream)
+
+    def free(self) -> None:
+        self._context = None
