@@ -17,10 +17,20 @@ import numpy.typing as npt
 
 from fetalseg.candidates import Candidates
 from fetalseg.engines.half_precision import to_float32
-from fetalseg.errors import ModelFileError
+from fetalseg.errors import EngineError, ModelFileError
 from fetalseg.model_file import ModelFacts
 
-__all__ = ["Engine", "stage", "usable_cores"]
+__all__ = ["Engine", "is_out_of_memory", "runtime_failure", "stage", "usable_cores"]
+
+# What the runtimes and CUDA write where an allocation failed; they have no exception of their own for it.
+_NO_MEMORY = (
+    "out of memory",
+    "bad_alloc",
+    "allocate memory",
+    "failed to allocate",
+    "could not create a memory object",
+    "std::length_error",
+)
 
 
 def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
@@ -37,6 +47,27 @@ def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     except (OSError, ValueError):
         return cores
     return max(1, min(cores, allowed))
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a runtime failed for want of memory, by what it says."""
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in _NO_MEMORY)
+
+
+def runtime_failure(name: str, error: Exception) -> EngineError:
+    """An `EngineError` in a runtime's own words, with the remedy where there was no memory left.
+
+    Args:
+        name: of the runtime.
+        error: what it raised.
+    """
+    if not is_out_of_memory(error):
+        return EngineError(f"{name} failed: {error}")
+    said = str(error).partition("\n")[0]
+    return EngineError(
+        f"{name} ran out of memory: {said}; remedy: a smaller batch or model, a model exported in fp16 or int8, or end "
+        "what else holds the memory (nvidia-smi lists it for a GPU)"
+    )
 
 
 @contextmanager
@@ -108,6 +139,15 @@ class Engine(ABC):
         candidates = Candidates(*map(to_float32, self._run(images, stages)))
         candidates.check()
         return candidates
+
+    def try_one_frame(self) -> None:
+        """Runs a black frame: what doesn't fit a GPU, its driver or its memory shows when it first computes.
+
+        Raises:
+            EngineError: see `infer`.
+        """
+        rule = self.facts.input
+        self.infer(np.zeros((1, rule.height, rule.width, rule.channels), np.uint8))
 
     @abstractmethod
     def _run(self, images: npt.NDArray[np.uint8], stages: dict[str, float] | None) -> Candidates:
