@@ -133,7 +133,9 @@ def _build(library: TensorRtLibrary, path: Path, settings: BuildSettings, capabi
     cache = None if settings.timing_cache is None else _read_timing_cache(config, settings.timing_cache)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise EngineError(f"{library.title} can't build {path.name}: {log.take_errors()}")
+        why = f"{library.title} can't build {path.name}: {log.take_errors()}"
+        remedy = "; remedy: for GPUs of compute capability 7.5 export the model with --precision fp16"
+        raise EngineError(why + remedy if capability == "7.5" else why)
     if settings.timing_cache is not None and cache is not None:
         write_whole(settings.timing_cache, bytes(cache.serialize()))
     return bytes(plan)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fetalseg.engines.cuda_runtime import Gpu
-from fetalseg.engines.tensorrt_library import LibraryName, TensorRtLibrary
+from fetalseg.engines.tensorrt_library import LIBRARIES, LibraryName, TensorRtLibrary
 from fetalseg.errors import ModelFileError
 from fetalseg.model_file import ModelFacts
 
@@ -149,12 +149,23 @@ def _read_header(path: Path, text: bytes) -> EngineHeader:
         values: dict[str, Any] = json.loads(text)
         schema = values.pop("schema")
         if schema == SCHEMA:
-            return EngineHeader(facts=ModelFacts.from_json(json.dumps(values.pop("facts"))), **values)
+            return _header(**values)
     except (ValueError, TypeError, AttributeError, KeyError, ModelFileError) as error:
         raise ModelFileError(f"the header of {path.name} can't be read: {error}; {_rebuild(path)}") from None
     raise ModelFileError(
         f"the header of {path.name} has schema {schema}; this version reads schema {SCHEMA}; {_rebuild(path)}"
     )
+
+
+def _header(*, facts: dict[str, Any], library: str, max_batch: int, **texts: str) -> EngineHeader:
+    """A header with values that can be relied on: what `library` says is imported."""
+    if library not in LIBRARIES:
+        raise ValueError(f"unknown library {library!r}; known are {', '.join(LIBRARIES)}")
+    if not isinstance(max_batch, int) or max_batch < 1:
+        raise ValueError(f"max_batch must be a whole number from 1 on, got {max_batch!r}")
+    if wrong := [name for name, text in texts.items() if not isinstance(text, str)]:
+        raise ValueError(f"{', '.join(wrong)} must be text")
+    return EngineHeader(facts=ModelFacts.from_json(json.dumps(facts)), library=library, max_batch=max_batch, **texts)
 
 
 def check_library(path: Path, header: EngineHeader, library: TensorRtLibrary) -> None:

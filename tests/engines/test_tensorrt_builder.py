@@ -109,6 +109,11 @@ def test_settings_that_the_library_has_not_got_are_refused(
         build_engine(default_model, replace(ADA, **change))  # type: ignore[arg-type]
 
 
+def test_a_turing_card_is_told_that_it_needs_half_precision(default_model: Path) -> None:
+    with pytest.raises(EngineError, match=r"FP32 GEMM is not supported.*; remedy: .* 7\.5 export .* --precision fp16$"):
+        build_engine(default_model, replace(ADA, compute_capability="7.5"))
+
+
 @pytest.mark.skipif(find_gpus().count > 0, reason="needs a machine without an NVIDIA GPU")
 def test_without_a_gpu_it_asks_for_which_one_to_build(default_model: Path) -> None:
     with pytest.raises(EngineError) as caught:

@@ -7,25 +7,31 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from crafted_model import crafted_candidates, write_crafted_model
+from simulated_gpu import SimulatedCuda, simulated_library
 
 pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX (Linux or Windows on x86-64)")
 
 from fetalseg.candidates import Candidates
-from fetalseg.engines.cuda_runtime import find_gpu
+from fetalseg.engines import cuda_runtime, tensorrt_engine
+from fetalseg.engines.cuda_runtime import Gpu, find_gpu
 from fetalseg.engines.gpu import find_gpus
 from fetalseg.engines.onnxruntime_engine import OnnxRuntimeEngine
 from fetalseg.engines.tensorrt_builder import BuildSettings, build_engine
 from fetalseg.engines.tensorrt_engine import TensorRtEngine
-from fetalseg.engines.tensorrt_file import read_engine, write_engine
-from fetalseg.engines.tensorrt_library import load_library
+from fetalseg.engines.tensorrt_file import EngineFile, EngineHeader, read_engine, write_engine
+from fetalseg.engines.tensorrt_library import LibraryName, load_library
 from fetalseg.errors import EngineError, FetalsegError, ModelFileError
+from fetalseg.model_file import file_digest, read_facts
 from fetalseg.segmenter import Segmenter
+
+Load = Callable[[Path], TensorRtEngine]
 
 ADA = BuildSettings(library="tensorrt_rtx", compute_capability="8.9")
 DARK = np.zeros((1, 24, 32, 1), np.uint8)
@@ -41,6 +47,40 @@ def gpu() -> None:
         load_library().check_capability(found.capability, found.name)
     except FetalsegError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(params=["tensorrt", "tensorrt_rtx", "gpu"])
+def load(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Loads a model: on either simulated library, and on the GPU of this machine."""
+    if request.param == "gpu":
+        request.getfixturevalue("gpu")
+        return TensorRtEngine.load
+    simulate(monkeypatch, request.param)
+    return lambda model: TensorRtEngine.load(as_plan(model, tmp_path / "a.engine", request.param))
+
+
+def simulate(monkeypatch: pytest.MonkeyPatch, name: LibraryName) -> SimulatedCuda:
+    cuda = SimulatedCuda()
+    library = simulated_library(cuda, name)
+    monkeypatch.setattr(cuda_runtime, "cudart", cuda)
+    monkeypatch.setattr(tensorrt_engine, "find_gpu", lambda: Gpu("simulated", "8.9"))
+    monkeypatch.setattr(tensorrt_engine, "load_library", lambda name: library)
+    return cuda
+
+
+def as_plan(model: Path, path: Path, name: LibraryName, **changes: object) -> Path:
+    """An engine file for the simulated library, whose plans are ONNX files."""
+    header = EngineHeader(
+        facts=read_facts(model),
+        model_sha256=file_digest(model),
+        library=name,
+        library_version="0",
+        compute_capability="8.9",
+        gpu="simulated",
+        max_batch=8,
+    )
+    write_engine(path, replace(EngineFile(header, model.read_bytes()), **changes))
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -120,9 +160,9 @@ def test_an_engine_of_the_wrong_card_is_refused_on_another_one(gpu: None, for_ad
         TensorRtEngine.load(for_ada)
 
 
-def test_the_default_model_computes_what_onnxruntime_computes(gpu: None, default_model: Path) -> None:
+def test_the_default_model_computes_what_onnxruntime_computes(load: Load, default_model: Path) -> None:
     images = frames_of(default_model, 2)
-    with OnnxRuntimeEngine.load(default_model) as reference, TensorRtEngine.load(default_model) as engine:
+    with OnnxRuntimeEngine.load(default_model) as reference, load(default_model) as engine:
         expected, found = reference.infer(images), engine.infer(images)
     size = np.abs(expected.prototypes).max()
     np.testing.assert_allclose(found.prototypes / size, expected.prototypes / size, atol=1e-3)
@@ -135,30 +175,30 @@ def test_the_default_model_computes_what_onnxruntime_computes(gpu: None, default
     np.testing.assert_allclose(*boxes, atol=0.1)
 
 
-def test_each_size_of_batch_gives_the_same_again_and_again(gpu: None, crafted: Path) -> None:
-    with TensorRtEngine.load(crafted) as engine:
+def test_each_size_of_batch_gives_the_same_again_and_again(load: Load, crafted: Path) -> None:
+    with load(crafted) as engine:
         for batch in (1, 3, 1, 3, 8, 1, 3, 8, 1, 8):  # plain, captured and replayed work of three sizes, mixed
             assert_crafted(engine.infer(np.repeat(DARK, batch, axis=0)), batch)
 
 
-def test_more_frames_than_the_engine_takes_run_in_parts(gpu: None, crafted: Path) -> None:
-    with TensorRtEngine.load(crafted) as engine:
+def test_more_frames_than_the_engine_takes_run_in_parts(load: Load, crafted: Path) -> None:
+    with load(crafted) as engine:
         stages: dict[str, float] = {}
         assert_crafted(engine.infer(np.repeat(DARK, 19, axis=0), stages=stages), 19)
     assert list(stages) == ["upload", "infer", "copy_back"]
 
 
-def test_the_stages_are_timed_where_asked(gpu: None, crafted: Path) -> None:
+def test_the_stages_are_timed_where_asked(load: Load, crafted: Path) -> None:
     stages: dict[str, float] = {}
-    with TensorRtEngine.load(crafted) as engine:
+    with load(crafted) as engine:
         engine.infer(DARK, stages=stages)
     assert list(stages) == ["upload", "infer", "copy_back"]
     assert all(ms > 0 for ms in stages.values())
 
 
-def test_a_result_stays_as_it_is_when_the_next_frame_comes(gpu: None, default_model: Path) -> None:
+def test_a_result_stays_as_it_is_when_the_next_frame_comes(load: Load, default_model: Path) -> None:
     first, second = frames_of(default_model, 2)[:, None]
-    with TensorRtEngine.load(default_model) as engine:
+    with load(default_model) as engine:
         kept = engine.infer(first)
         copies = [values.copy() for values in kept]
         engine.infer(second)
@@ -166,9 +206,9 @@ def test_a_result_stays_as_it_is_when_the_next_frame_comes(gpu: None, default_mo
         np.testing.assert_array_equal(values, copy)
 
 
-def test_threads_take_turns(gpu: None, crafted: Path) -> None:
+def test_threads_take_turns(load: Load, crafted: Path) -> None:
     results: list[Candidates] = []
-    with TensorRtEngine.load(crafted) as engine:
+    with load(crafted) as engine:
 
         def work() -> None:
             results.extend(engine.infer(DARK) for _ in range(20))
@@ -183,19 +223,106 @@ def test_threads_take_turns(gpu: None, crafted: Path) -> None:
         assert_crafted(result, 1)
 
 
-def test_numbers_that_are_none_are_an_error_and_the_next_frame_is_fine(gpu: None, crafted: Path) -> None:
-    with TensorRtEngine.load(crafted) as engine:
+def test_numbers_that_are_none_are_an_error_and_the_next_frame_is_fine(load: Load, crafted: Path) -> None:
+    with load(crafted) as engine:
         with pytest.raises(EngineError, match="not finite"):
             engine.infer(DARK + np.uint8(255))
         assert_crafted(engine.infer(DARK), 1)
 
 
-def test_a_closed_engine_says_so_and_can_be_closed_again(gpu: None, crafted: Path) -> None:
-    engine = TensorRtEngine.load(crafted)
+def test_a_closed_engine_says_so_and_can_be_closed_again(load: Load, crafted: Path) -> None:
+    engine = load(crafted)
     engine.close()
     engine.close()
     with pytest.raises(EngineError, match="the engine is closed"):
         engine.infer(DARK)
+
+
+@pytest.mark.parametrize("name", ["tensorrt", "tensorrt_rtx"])
+def test_nothing_is_left_on_the_gpu(
+    name: LibraryName, crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuda = simulate(monkeypatch, name)
+    path = as_plan(crafted, tmp_path / "a.engine", name)
+    with TensorRtEngine.load(path) as engine:
+        for batch in (1, 2, 1, 2):
+            engine.infer(np.repeat(DARK, batch, axis=0))
+        assert len(cuda.held) > 10  # a stream, five tensors on both sides, and for one library graphs and memory
+    assert cuda.held == {}
+    forgotten = TensorRtEngine.load(path)
+    forgotten.infer(DARK)
+    del forgotten
+    assert cuda.held == {}
+
+
+def test_tensorrt_runs_once_then_records_then_replays_for_each_size_of_batch(
+    crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuda = simulate(monkeypatch, "tensorrt")
+    with TensorRtEngine.load(as_plan(crafted, tmp_path / "a.engine", "tensorrt")) as engine:
+        for batch in (1, 1, 1, 2, 2, 1):
+            engine.infer(np.repeat(DARK, batch, axis=0))
+    work = [call for call in cuda.calls if call not in ("HostToDevice", "DeviceToHost")]
+    assert work == ["infer", "record infer", "launch", "launch", "infer", "record infer", "launch", "launch"]
+
+
+def test_work_that_cannot_be_recorded_is_done_each_time_with_one_warning(
+    crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cuda = simulate(monkeypatch, "tensorrt")
+    cuda.capturable = False
+    with TensorRtEngine.load(as_plan(crafted, tmp_path / "a.engine", "tensorrt")) as engine:
+        for _ in range(4):
+            assert_crafted(engine.infer(DARK), 1)
+    (warning,) = caplog.messages
+    assert warning.startswith("batches of 1 run without a CUDA graph: cudaStreamEndCapture failed: ")
+    assert cuda.held == {}
+
+
+@pytest.mark.parametrize("name", ["tensorrt", "tensorrt_rtx"])
+@pytest.mark.parametrize("free_bytes", [100, 7_000])
+def test_a_gpu_without_memory_left_is_told_and_nothing_stays_on_it(
+    free_bytes: int, name: LibraryName, crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuda = simulate(monkeypatch, name)
+    cuda.free_bytes = free_bytes
+    with pytest.raises(
+        EngineError, match=r"^the GPU is out of memory: .*; remedy: end other programs on this GPU, or bu"
+    ):
+        TensorRtEngine.load(as_plan(crafted, tmp_path / "a.engine", name))
+    assert cuda.held == {}
+
+
+def test_a_plan_that_tensorrt_refuses_is_told_and_nothing_stays_on_the_gpu(
+    crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuda = simulate(monkeypatch, "tensorrt")
+    with pytest.raises(EngineError, match=r"^TensorRT can't load a\.engine: simulated failure$"):
+        TensorRtEngine.load(as_plan(crafted, tmp_path / "a.engine", "tensorrt", plan=b"refused"))
+    assert cuda.held == {}
+
+
+def test_a_failure_on_the_gpu_is_an_error_of_the_engine(
+    crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuda = simulate(monkeypatch, "tensorrt")
+    with TensorRtEngine.load(as_plan(crafted, tmp_path / "a.engine", "tensorrt")) as engine:
+        cuda.failing = True
+        with pytest.raises(EngineError, match=r"^cudaStreamSynchronize failed: cudaErrorLaunchFailure, "):
+            engine.infer(DARK)
+    assert cuda.held == {}
+
+
+def test_an_engine_whose_frames_are_of_another_size_than_its_facts_is_refused(
+    crafted: Path, default_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuda = simulate(monkeypatch, "tensorrt")
+    path = as_plan(crafted, tmp_path / "a.engine", "tensorrt", plan=default_model.read_bytes())
+    with pytest.raises(
+        ModelFileError, match=r"^a\.engine has the tensors images uint8 .*; expected images uint8 \(24, "
+    ):
+        TensorRtEngine.load(path)
+    assert cuda.held == {}
 
 
 def test_a_built_file_runs_and_tells_the_card(gpu: None, crafted: Path, tmp_path: Path) -> None:

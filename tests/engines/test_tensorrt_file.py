@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from crafted_model import crafted_facts
@@ -119,6 +120,23 @@ def test_a_header_that_makes_no_sense_is_refused(tmp_path: Path, header: bytes) 
     path = written_with_header(tmp_path / "a.engine", header)
     with pytest.raises(ModelFileError, match=r"^the header of a\.engine can't be read: .*; remedy: "):
         read_engine(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"library": "os"}, "unknown library 'os'; known are tensorrt, tensorrt_rtx"),
+        ({"max_batch": 0}, "max_batch must be a whole number from 1 on, got 0"),
+        ({"max_batch": "8"}, "max_batch must be a whole number from 1 on, got '8'"),
+        ({"library_version": 1.7, "gpu": None}, "library_version, gpu must be text"),
+    ],
+)
+def test_a_header_with_values_that_cannot_be_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    path = tmp_path / "a.engine"
+    write_engine(path, EngineFile(replace(an_engine().header, **changes), b"plan"))
+    with pytest.raises(ModelFileError) as caught:
+        read_engine(path)
+    assert str(caught.value) == f"the header of a.engine can't be read: {message}; {REMEDY}"
 
 
 def test_a_full_disk_leaves_the_old_file_as_it_was(

@@ -1,0 +1,204 @@
+"""A GPU and a TensorRT in ordinary memory, so that the order of calls, copies and frees is tested without a GPU.
+
+Plans are ONNX files, which ONNX Runtime runs. What a stream does, it does at once. As on a GPU, work on a stream that
+is being captured is not done but recorded, and what is freed twice or used after it was freed is an error.
+"""
+
+# ruff: noqa: N802, N815 - the names are CUDA's own
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from cuda.bindings import runtime
+
+from fetalseg.engines.tensorrt_library import LibraryName, TensorRtLibrary
+
+OK = runtime.cudaError_t.cudaSuccess
+OUT_OF_MEMORY = runtime.cudaError_t.cudaErrorMemoryAllocation
+FAILED = runtime.cudaError_t.cudaErrorLaunchFailure
+
+
+class SimulatedCuda:
+    """The functions of `cuda.bindings.runtime` that the engine calls; names and results as there.
+
+    Attributes:
+        held: what was allocated or made and not yet given back, by handle.
+        calls: names of the functions that do work, in order.
+        free_bytes: how much may still be allocated on the device.
+        capturable: whether work can be recorded.
+        failing: whether waiting for a stream reports a failure.
+    """
+
+    def __init__(self) -> None:
+        self.held: dict[int, Any] = {}
+        self.calls: list[str] = []
+        self.free_bytes = 10**9
+        self.capturable = True
+        self.failing = False
+        self._recording: list[Callable[[], None]] | None = None
+        self._next = 1
+
+    def __getattr__(self, name: str) -> Any:  # enumerations, and the texts of errors
+        return getattr(runtime, name)
+
+    def _hold(self, thing: Any) -> int:
+        self._next += 1
+        self.held[self._next] = thing
+        return self._next
+
+    def _memory(self, size: int) -> int:
+        buffer = (ctypes.c_uint8 * size)()
+        address = ctypes.addressof(buffer)
+        self.held[address] = buffer
+        return address
+
+    def _give_back(self, handle: int) -> tuple[Any]:
+        del self.held[handle]
+        return (OK,)
+
+    def do(self, name: str, work: Callable[[], None]) -> None:
+        """Does the work of a stream, or records it."""
+        self.calls.append(name if self._recording is None else f"record {name}")
+        if self._recording is None:
+            work()
+        else:
+            self._recording.append(work)
+
+    def cudaMalloc(self, size: int) -> tuple[Any, ...]:
+        if size > self.free_bytes:
+            return OUT_OF_MEMORY, None
+        self.free_bytes -= size
+        return OK, self._memory(size)
+
+    def cudaMemGetInfo(self) -> tuple[Any, ...]:
+        return OK, self.free_bytes, 10**9
+
+    def cudaHostAlloc(self, size: int, flags: int) -> tuple[Any, ...]:
+        return OK, self._memory(size)
+
+    def cudaStreamCreateWithFlags(self, flags: int) -> tuple[Any, ...]:
+        return OK, self._hold("stream")
+
+    def cudaMemcpyAsync(self, to: int, source: int, size: int, kind: Any, stream: int) -> tuple[Any]:
+        assert {to, source, stream} <= set(self.held)
+        assert self._recording is None
+        self.do(kind.name.removeprefix("cudaMemcpy"), lambda: ctypes.memmove(to, source, size))
+        return (OK,)
+
+    def cudaStreamSynchronize(self, stream: int) -> tuple[Any]:
+        assert stream in self.held
+        return (FAILED if self.failing else OK,)
+
+    def cudaStreamBeginCapture(self, stream: int, mode: Any) -> tuple[Any]:
+        self._recording = []
+        return (OK,)
+
+    def cudaStreamEndCapture(self, stream: int) -> tuple[Any, ...]:
+        recorded, self._recording = self._recording, None
+        if not self.capturable:
+            return runtime.cudaError_t.cudaErrorStreamCaptureInvalidated, 0
+        return OK, self._hold(recorded)
+
+    def cudaGraphInstantiate(self, graph: int, flags: int) -> tuple[Any, ...]:
+        return OK, self._hold(self.held[graph])
+
+    def cudaGraphLaunch(self, executable: int, stream: int) -> tuple[Any]:
+        self.calls.append("launch")
+        for work in self.held[executable]:
+            work()
+        return (OK,)
+
+    cudaFree = cudaFreeHost = cudaStreamDestroy = cudaGraphDestroy = cudaGraphExecDestroy = _give_back
+
+
+class _Log:
+    """As `TensorRtLibrary.log`."""
+
+    def take_errors(self) -> str:
+        return "simulated failure"
+
+
+class _Context:
+    def __init__(self, cuda: SimulatedCuda, session: Any, own_memory: bool) -> None:
+        self._cuda, self._session = cuda, session
+        self._addresses: dict[str, int] = {}
+        self._shape: tuple[int, ...] = ()
+        self._memory: int | None = None if own_memory else -1
+
+    def set_tensor_address(self, name: str, address: int) -> bool:
+        self._addresses[name] = address
+        return True
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        self._shape = shape
+        return name == "images"
+
+    def set_device_memory(self, address: int, size: int) -> None:
+        self._memory = address
+
+    def execute_async_v3(self, stream: int) -> bool:
+        assert stream in self._cuda.held
+        assert self._memory is None or self._memory in self._cuda.held
+        self._cuda.do("infer", self._infer)
+        return True
+
+    def _infer(self) -> None:
+        images = self._array("images", np.dtype(np.uint8), self._shape)
+        names = [output.name for output in self._session.get_outputs()]
+        for name, values in zip(names, self._session.run(names, {"images": images}), strict=True):
+            self._array(name, values.dtype, values.shape)[...] = values
+
+    def _array(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        memory = self._cuda.held[self._addresses[name]]
+        count = int(np.prod(shape))
+        return np.frombuffer(memory, dtype, count).reshape(shape)
+
+
+class _Engine:
+    device_memory_size_v2 = 5000
+
+    def __init__(self, cuda: SimulatedCuda, plan: bytes) -> None:
+        self._cuda = cuda
+        self._session = onnxruntime.InferenceSession(plan, providers=["CPUExecutionProvider"])
+        self._tensors = {value.name: value for value in [*self._session.get_inputs(), *self._session.get_outputs()]}
+        self.num_io_tensors = len(self._tensors)
+
+    def get_tensor_name(self, index: int) -> str:
+        return list(self._tensors)[index]
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        return (-1, *self._tensors[name].shape[1:])
+
+    def get_tensor_dtype(self, name: str) -> str:
+        return str(self._tensors[name].type)
+
+    def create_runtime_config(self) -> SimpleNamespace:
+        return SimpleNamespace(cuda_graph_strategy="disabled")
+
+    def create_execution_context(self, how: Any) -> _Context:
+        # The two libraries: RTX is told to make graphs itself, the other to work in memory that it is given.
+        assert how == "user managed" or how.cuda_graph_strategy == "whole graph"
+        return _Context(self._cuda, self._session, own_memory=how != "user managed")
+
+
+def simulated_library(cuda: SimulatedCuda, name: LibraryName) -> TensorRtLibrary:
+    """A library, version 0, whose engines run on `cuda`."""
+
+    def deserialise(plan: bytes) -> _Engine | None:
+        return None if plan == b"refused" else _Engine(cuda, plan)
+
+    types = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32, "tensor(float16)": np.float16}
+    module = SimpleNamespace(
+        __version__="0",
+        Runtime=lambda log: SimpleNamespace(deserialize_cuda_engine=deserialise),
+        nptype=types.__getitem__,
+        ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED="user managed"),
+        CudaGraphStrategy=SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole graph"),
+    )
+    return TensorRtLibrary(name, module, _Log())
