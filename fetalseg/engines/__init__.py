@@ -127,7 +127,12 @@ def _check_words(kind: str, device: str | None) -> None:
 
 
 def _choices(device: str | None) -> list[_Choice]:
-    """What `auto` tries, in order: what is installed and, of a GPU's engines, what has a GPU to run on."""
+    """What `auto` tries, in order: what is installed and, of a GPU's engines, what has a GPU to run on.
+
+    Raises:
+        MissingExtraError: nothing is installed for the device.
+        EngineError: a GPU was asked for, and there is none.
+    """
     if device == "tensorrt":
         order: tuple[_Choice, ...] = (_Choice("onnxruntime", "tensorrt"),)
     else:
@@ -135,12 +140,16 @@ def _choices(device: str | None) -> list[_Choice]:
     installed = [choice for choice in order if _is_installed(choice.word)]
     if not installed:
         raise MissingExtraError("an inference runtime (openvino or onnxruntime)", "cpu")
-    if device is not None or all(choice.device == "cpu" for choice in installed):
+    if all(choice.device == "cpu" for choice in installed):
         return installed
     gpus = find_gpus()
+    if gpus.count > 0:
+        return installed
+    if device is not None:
+        raise EngineError(f"no engine can run on {device}: {gpus.problem}")
     if gpus.broken:
         logger.warning("the processor is used: %s", gpus.problem)
-    return [choice for choice in installed if gpus.count > 0 or choice.device == "cpu"]
+    return [choice for choice in installed if choice.device == "cpu"]
 
 
 def _load_first(
@@ -149,7 +158,8 @@ def _load_first(
     """Loads into the first that works.
 
     Raises:
-        ValueError, ModelFileError, EngineError: none works; of that kind if all failed so, with what each of them said.
+        ValueError, ModelFileError, EngineError: none works; what each of them said, as that kind if all failed so, else
+            as an `EngineError`.
     """
     failures: dict[_Choice, Exception] = {}
     for choice in choices:
@@ -162,7 +172,7 @@ def _load_first(
             failures[choice] = error
             continue
         for failed, why in failures.items():
-            logger.warning("%s on %s can't be used, %s is: %s", failed.word, failed.device, engine.name, why)
+            logger.warning("%s runs, not %s on %s: %s", engine.name, failed.word, failed.device, why)
         return engine
     raise _failure(path, failures)
 

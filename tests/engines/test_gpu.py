@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+from cuda_driver import build_driver
 
 from fetalseg.engines.gpu import find_gpus
 
-DRIVER = """
-int cuInit(unsigned flags) { return INIT; }
-int cuDeviceGetCount(int *count) { *count = COUNT; return 0; }
-int cuGetErrorString(int code, const char **text) {
-    if (code != 803) return 1;
-    *text = "system has unsupported display driver / cuda driver combination";
-    return 0;
-}
-"""
-
 
 def driver(folder: Path, init: int, count: int = 0) -> str:
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("a driver to ask needs a C compiler")
-    source, library = folder / "driver.c", folder / f"driver-{init}-{count}.so"
-    source.write_text(DRIVER)
-    subprocess.run(
-        [compiler, "-shared", "-fPIC", f"-DINIT={init}", f"-DCOUNT={count}", "-o", library, source], check=True
-    )
-    return str(library)
+    return str(build_driver(folder, init=init, count=count, name=f"driver-{init}-{count}.so"))
 
 
 def test_gpus_are_counted(tmp_path: Path) -> None:
