@@ -40,6 +40,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "export": GROUND | {"preprocess", "model_file", "model"},
     "training": GROUND | {"preprocess", "model_file", "model", "data", "postprocess"},
     "evaluation": GROUND | {"preprocess", "model_file", "postprocess", "segmenter", "views", "data", "render"},
+    "verification": GROUND
+    | {"preprocess", "model_file", "postprocess", "engines", "segmenter", "phantom", "sources", "data", "evaluation"},
 }
 # Files that reach further than their part: only the torch engine reaches the network.
 EXCEPTIONS = {"engines/torch_engine.py": {"model", "export"}}

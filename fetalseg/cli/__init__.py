@@ -25,6 +25,7 @@ COMMANDS = {
     "demo": ("fetalseg.cli.demo", "start a server and stream a real and a synthetic cine to it"),
     "eval": ("fetalseg.cli.evaluate", "average precision on a COCO data set"),
     "compare": ("fetalseg.cli.compare", "compare two evaluations, and hold back a model that got worse"),
+    "verify": ("fetalseg.cli.verify", "hold every engine, and a running server, against a reference"),
     "phantom": ("fetalseg.cli.phantom", "make synthetic first-trimester frames with exact masks"),
     "data": ("fetalseg.cli.data", "check, describe, split, look at and import data sets"),
     "train": ("fetalseg.cli.train", "train a model"),

@@ -1,0 +1,160 @@
+"""`fetalseg verify MODEL`: the same frames through every engine, held against a reference."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from rich.progress import SpinnerColumn, TextColumn
+
+from fetalseg.cli.progress_bar import progress_bar
+from fetalseg.cli.verify_report import print_report, report
+from fetalseg.cli.verify_server import ServerAddress, ask_server, engine_precisions
+from fetalseg.engines import ENGINES
+from fetalseg.errors import FetalsegError, ModelFileError
+from fetalseg.model_file import file_digest, find_model
+from fetalseg.segmenter import Segmenter
+from fetalseg.verification.contenders import Contender, contenders, parse_reference
+from fetalseg.verification.frames import default_frames, frames_of
+from fetalseg.verification.tolerances import PRECISIONS
+from fetalseg.verification.verifier import Figures, NotRun, Row, Verifier, check_same_network
+
+__all__ = ["add_arguments", "run"]
+
+FRAMES = 28  # four of each view and of none
+
+Tell = Callable[[str], None]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.add_argument("model", nargs="?", default="fetalseg-s", metavar="MODEL", help="name or path (fetalseg-s)")
+    parser.add_argument(
+        "--also", action="append", default=[], metavar="MODEL", help="another file of this network, as int8; repeatable"
+    )
+    parser.add_argument(
+        "--reference",
+        default="onnxruntime",
+        metavar="ENGINE[:PRECISION]",
+        help="what the others are held against (onnxruntime: the file as it is)",
+    )
+    parser.add_argument(
+        "--engine",
+        action="append",
+        choices=tuple(ENGINES),
+        help="compare this one, and fail if it can't run; repeatable; by default all that can run here",
+    )
+    parser.add_argument("--threads", type=_count, metavar="N", help="of an engine; by default all cores")
+    parser.add_argument("--frames", type=_count, default=FRAMES, metavar="N", help=f"how many ({FRAMES})")
+    parser.add_argument(
+        "--source", metavar="SOURCE", help="frames to compare on, as of fetalseg predict; by default synthetic ones"
+    )
+    parser.add_argument("--min-score", type=float, metavar="S", help="0..1, of instances; by default the model's own")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table, with machine and versions")
+    data = parser.add_argument_group("average precision")
+    data.add_argument("--data", type=Path, metavar="JSON", help="COCO file, or a folder with instances.json")
+    data.add_argument("--images", type=Path, metavar="DIR", help="folder of its images (images/ beside the file)")
+    data.add_argument("--limit", type=_count, metavar="N", help="only its first N frames")
+    server = parser.add_argument_group("over the wire")
+    server.add_argument("--server", metavar="URL", help="of a running server, ws://HOST:PORT/v1/stream")
+    server.add_argument("--token-file", type=Path, metavar="FILE", help="holds the server's token")
+    server.add_argument("--ca-file", type=Path, metavar="FILE", help="wss: the authorities to trust, PEM")
+    server.add_argument("--certificate", type=Path, metavar="FILE", help="wss: this console's certificate, PEM")
+    server.add_argument("--key", type=Path, metavar="FILE", help="wss: its key, where it lies in another file")
+    server.add_argument(
+        "--server-precision",
+        choices=PRECISIONS,
+        help="what it computes in, for the tolerance; by default the coarsest that its engine has",
+    )
+    parser.epilog = "Exit code 0: all within tolerance; 1: an engine is not, or nothing could be compared."
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compares, prints the table, writes it; 0 passed, 1 failed."""
+    path = find_model(args.model)
+    others = [find_model(name) for name in args.also]
+    reference = parse_reference(args.reference, path)
+    with ExitStack() as stack:
+        progress = stack.enter_context(progress_bar(SpinnerColumn(), TextColumn("{task.description}")))
+        task = progress.add_task("", total=None)
+
+        def tell(step: str) -> None:
+            progress.update(task, description=step)
+
+        with reference.load(args.threads) as segmenter:
+            about = (segmenter.engine.name, segmenter.engine.precision, segmenter.engine.device)
+            verifier = _verifier(args, segmenter, tell)
+        rows, not_run = _compare(verifier, reference, [path, *others], args, tell)
+        if args.server is not None:
+            tell(args.server)
+            rows.append(_over_the_wire(verifier, path, args))
+    if not rows:
+        reasons = "; ".join(map(str, not_run)) or f"{args.reference} is the reference itself"
+        raise ModelFileError(f"there is nothing to hold against the reference: {reasons}")
+    print_report(verifier, about, rows, not_run)
+    ran = {reference.engine, *(row.engine for row in rows)}
+    passed = all(row.passed for row in rows) and set(args.engine or ()) <= ran
+    if args.json is not None:
+        content = report(path, verifier, about, rows, not_run, passed=passed)
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    return 0 if passed else 1
+
+
+def _verifier(args: argparse.Namespace, reference: Segmenter, tell: Tell) -> Verifier:
+    figures = None if args.data is None else _figures(args, reference)
+    tell("frames")
+    frames = default_frames(args.frames) if args.source is None else frames_of(args.source, args.frames)
+    tell(f"{reference.engine.name}, the reference")
+    return Verifier(reference, frames, min_score=args.min_score, figures=figures)
+
+
+def _figures(args: argparse.Namespace, reference: Segmenter) -> Callable[[Segmenter], Figures]:
+    """Average precision on the data set, which is read and checked before any long work."""
+    from fetalseg.data.coco import read_coco
+    from fetalseg.evaluation.evaluator import Evaluator
+    from fetalseg.verification.average_precision import average_precision
+
+    truth = read_coco(args.data, images=args.images, limit=args.limit)
+    Evaluator(truth, reference.structures)  # refuses a set of other structures
+    return partial(average_precision, truth=truth)
+
+
+def _compare(
+    verifier: Verifier, reference: Contender, paths: Sequence[Path], args: argparse.Namespace, tell: Tell
+) -> tuple[list[Row], list[NotRun]]:
+    """All files on all engines but the reference."""
+    rows: list[Row] = []
+    not_run: list[NotRun] = []
+    for path in paths:
+        for contender in contenders(path, args.engine or tuple(ENGINES)):
+            if contender == reference:
+                continue
+            tell(f"{path.name} on {contender.engine} {contender.precision or ''} {contender.device}")
+            try:
+                segmenter = contender.load(args.threads)
+            except (FetalsegError, ValueError, ImportError, OSError) as error:
+                not_run.append(NotRun(contender, str(error)))
+                continue
+            with segmenter:
+                check_same_network(verifier.facts, segmenter.facts, path.name)
+                rows.append(verifier.check(segmenter, path.name))
+    return rows, not_run
+
+
+def _over_the_wire(verifier: Verifier, path: Path, args: argparse.Namespace) -> Row:
+    address = ServerAddress(args.server, args.token_file, args.ca_file, args.certificate, args.key)
+    engine, answers = ask_server(address, verifier, sha256=file_digest(path))
+    precisions = [verifier.facts.precision, args.server_precision or engine_precisions(engine)[-1]]
+    return verifier.check_answers(answers, precisions, file=path.name, engine=engine, device=f"over {args.server}")
+
+
+def _count(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return int(text)

@@ -1,0 +1,130 @@
+"""What `fetalseg verify` prints and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fetalseg.cli.tables import plain_table, table_console
+from fetalseg.evaluation.provenance import provenance
+from fetalseg.model_file import file_digest
+from fetalseg.verification.verifier import NotRun, Row, Verifier
+
+__all__ = ["print_report", "report"]
+
+_HEADINGS = (
+    "engine", "precision", "device", "score", "box px", "mask IoU", "mean", "missing", "extra", "near", "ties",
+    "candidates off",
+)  # fmt: skip
+
+
+def print_report(
+    verifier: Verifier, about: tuple[str, str, str], rows: Sequence[Row], not_run: Sequence[NotRun]
+) -> None:
+    """The table, the tolerances, what failed and why, and what could not be run."""
+    console = table_console()
+    facts = verifier.facts
+    console.print(
+        f"{facts.name} {facts.version}: {verifier.instances} instances in {len(verifier.frames)} frames, held against "
+        f"{' '.join(about[:2])} on {about[2]}",
+        markup=False,
+    )
+    figures = [name for name, value in verifier.average_precision.items() if value is not None]
+    files = len({row.file for row in rows}) > 1
+    table = plain_table(*(["file"] if files else []), *_HEADINGS, *figures, "")
+    for row in rows:
+        changes = [_number(row.average_precision.get(name), "+.4f") for name in figures]
+        cells = [row.engine, row.precision, row.device, *_cells(row), *changes, "pass" if row.passed else "FAIL"]
+        table.add_row(*([row.file] if files else []), *cells)
+    table.add_section()
+    for word, limits in {row.tolerance: row.limits for row in rows}.items():
+        cells = ["tolerance", word, "", *_cells_of(_tolerance(limits)), *[f"{limits.ap:g}"] * len(figures), ""]
+        table.add_row(*([""] if files else []), *cells)
+    console.print(table)
+    for row in rows:
+        for fault in row.faults:
+            where = f"{row.file} on {row.engine} {row.precision}" if files else f"{row.engine} {row.precision}"
+            console.print(f"FAIL {where}: {fault}", markup=False, soft_wrap=True)
+    for one in not_run:
+        console.print(f"not run: {one}", markup=False, soft_wrap=True)
+
+
+def report(
+    path: Path, verifier: Verifier, about: tuple[str, str, str], rows: Sequence[Row], not_run: Sequence[NotRun],
+    *, passed: bool,
+) -> dict[str, Any]:  # fmt: skip
+    """The same for a file; of paths only names."""
+    return {
+        "schema": 1,
+        "tool": "verify",
+        **provenance(),
+        "model": {"name": verifier.facts.name, "version": verifier.facts.version, "sha256": file_digest(path)},
+        "reference": dict(zip(("engine", "precision", "device"), about, strict=True))
+        | {"instances": verifier.instances, **verifier.average_precision},
+        "frames": len(verifier.frames),
+        "options": asdict(verifier.options),
+        "rows": [_row(row) for row in rows],
+        "not_run": [
+            {"file": one.contender.path.name, "engine": one.contender.engine, "device": one.contender.device,
+             "precision": one.contender.precision, "reason": one.reason}
+            for one in not_run
+        ],
+        "passed": passed,
+    }  # fmt: skip
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "file": row.file,
+        "engine": row.engine,
+        "precision": row.precision,
+        "device": row.device,
+        **_figures(row),
+        "average_precision_change": dict(row.average_precision),
+        "tolerance": {"precision": row.tolerance, **asdict(row.limits)},
+        "passed": row.passed,
+        "faults": list(row.faults),
+    }
+
+
+def _figures(row: Row) -> dict[str, float | int | None]:
+    differences = row.differences
+    if differences is None:
+        return {}
+    return {
+        "score": differences.score,
+        "box_px": differences.box_px,
+        "mask_iou": differences.smallest_mask_iou,
+        "mean_mask_iou": differences.mean_mask_iou,
+        "missing": differences.missing,
+        "extra": differences.extra,
+        "near_threshold": differences.near_threshold,
+        "ties": differences.ties,
+        "candidates": differences.candidates,
+        "unusual_share": differences.unusual_share if differences.candidates else None,
+    }
+
+
+def _tolerance(limits: Any) -> dict[str, float | int | None]:
+    return {
+        "score": limits.score, "box_px": limits.box_px, "mask_iou": limits.mask_iou,
+        "mean_mask_iou": limits.mean_mask_iou, "missing": 0, "extra": 0, "near_threshold": None, "ties": None,
+        "unusual_share": limits.unusual,
+    }  # fmt: skip
+
+
+def _cells(row: Row) -> list[str]:
+    return _cells_of(_figures(row))
+
+
+def _cells_of(figures: Mapping[str, float | int | None]) -> list[str]:
+    """In the order of the headings from "score" on."""
+    formats = {"score": ".2g", "box_px": ".2g", "mask_iou": ".4f", "mean_mask_iou": ".5f", "missing": "d"}
+    formats |= {"extra": "d", "near_threshold": "d", "ties": "d", "unusual_share": ".2%"}
+    return [_number(figures.get(name), form) for name, form in formats.items()]
+
+
+def _number(value: float | int | None, form: str) -> str:
+    return "" if value is None else format(value, form)
