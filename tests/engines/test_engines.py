@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
-import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -19,7 +14,7 @@ from fetalseg.candidates import Candidates
 from fetalseg.engines import AUTO_ORDER, ENGINES, Engine, available_engines, load_engine
 from fetalseg.engines.base import usable_cores
 from fetalseg.engines.gpu import find_gpus
-from fetalseg.errors import EngineError, MissingExtraError, ModelFileError
+from fetalseg.errors import EngineError, ModelFileError
 from fetalseg.model_file import METADATA_KEY
 
 # Runs of any ONNX graph; torch rebuilds its own network and reads only the weights from a file.
@@ -280,95 +275,6 @@ def test_a_containers_quota_limits_the_threads(quota: str | None, expected: int 
 def test_an_unknown_precision_is_refused(kind: str, tiny_model: Path) -> None:
     with pytest.raises(ValueError, match="'fp8'"):
         load_engine(tiny_model, kind, precision="fp8")
-
-
-def test_openvino_computes_in_bf16_exactly_where_the_processor_can(tiny_model: Path) -> None:
-    need("openvino")
-    from fetalseg.engines.silent_openvino import ov
-
-    has_units = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    with load_engine(tiny_model, "openvino") as engine:
-        assert engine.precision == ("bf16" if has_units else "fp32")
-    if not has_units:
-        with pytest.raises(EngineError, match="no bf16 units"):
-            load_engine(tiny_model, "openvino", precision="bf16")
-
-
-def test_openvino_tells_nobody_and_leaves_nothing_in_the_home_folder(tiny_model: Path, tmp_path: Path) -> None:
-    need("openvino")
-    script = "import sys; from fetalseg.engines import load_engine; load_engine(sys.argv[1], 'openvino'); "
-    script += "print([name for name in sys.modules if name.startswith('openvino_telemetry.')])"
-    command = [sys.executable, "-B", "-c", script, str(tiny_model)]
-    environment = {**os.environ, "HOME": str(tmp_path)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_bf16_stays_close_to_fp32(tiny_model: Path) -> None:
-    need("openvino")
-    with load_engine(tiny_model, "openvino") as engine:
-        if engine.precision != "bf16":
-            pytest.skip("this processor has no bf16 units")
-        reduced = engine.infer(random_frames(1))
-    with load_engine(tiny_model, "openvino", precision="fp32") as engine:
-        full = engine.infer(random_frames(1))
-    # bf16 keeps 8 bits: 0.4 % a step.
-    assert reduced.scores.max() == pytest.approx(full.scores.max(), rel=0.05)
-    assert np.abs(reduced.prototypes - full.prototypes).mean() < 0.02 * full.prototypes.std()
-
-
-@pytest.mark.parametrize(
-    ("installed", "expected"),
-    [
-        (("torch", "onnxruntime", "openvino"), "openvino"),
-        (("torch", "onnxruntime"), "onnxruntime"),
-        (("torch",), "torch"),
-    ],
-)
-def test_auto_takes_the_first_installed(
-    installed: tuple[str, ...], expected: str, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    need(expected)
-    pretend_installed(monkeypatch, installed)
-    with load_engine(tiny_model) as engine:
-        assert engine.name == expected
-
-
-def test_auto_without_any_runtime_names_the_extra(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pretend_installed(monkeypatch, ())
-    assert available_engines() == ()
-    with pytest.raises(MissingExtraError, match=r"pip install 'fetalseg\[cpu\]'"):
-        load_engine(tiny_model)
-
-
-def pretend_installed(monkeypatch: pytest.MonkeyPatch, packages: tuple[str, ...]) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name in packages else None)
-
-
-@pytest.mark.parametrize(("word", "extra"), [("openvino", "cpu"), ("onnxruntime", "cpu"), ("torch", "train")])
-def test_an_absent_runtime_names_the_extra(
-    word: str, extra: str, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # None in sys.modules makes an import fail as if the package weren't there.
-    monkeypatch.setitem(sys.modules, word, None)
-    for module in (ENGINES[word].partition(":")[0], "fetalseg.engines.silent_openvino"):
-        monkeypatch.delitem(sys.modules, module, raising=False)
-    with pytest.raises(MissingExtraError, match=rf"{word} is not installed; .*fetalseg\[{extra}\]"):
-        load_engine(tiny_model, word)
-
-
-def test_two_distributions_of_onnxruntime_are_refused_with_the_remedy(
-    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for name in ("onnxruntime", "onnxruntime_gpu"):
-        metadata = tmp_path / f"{name}-1.20.0.dist-info" / "METADATA"
-        metadata.parent.mkdir()
-        metadata.write_text(f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 1.20.0\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    assert importlib.metadata.version("onnxruntime-gpu") == "1.20.0"
-    with pytest.raises(EngineError, match="pip uninstall -y onnxruntime onnxruntime-gpu"):
-        load_engine(tiny_model)
 
 
 def test_every_word_leads_to_an_engine_of_that_name(kind: str, tiny_model: Path) -> None:
