@@ -160,6 +160,33 @@ class _Context:
         return np.frombuffer(memory, dtype, count).reshape(shape)
 
 
+class _RuntimeConfig:
+    cuda_graph_strategy = "disabled"
+    cache: _RuntimeCache | None = None
+
+    def create_runtime_cache(self) -> _RuntimeCache:
+        return _RuntimeCache()
+
+    def set_runtime_cache(self, cache: _RuntimeCache) -> bool:
+        self.cache = cache
+        return True
+
+
+class _RuntimeCache:
+    """Kernels as words: a context compiles "base" unless it is there."""
+
+    words: bytes = b""
+
+    def deserialize(self, words: bytes) -> bool:
+        if not words.startswith(b"base"):
+            return False
+        self.words = words
+        return True
+
+    def serialize(self) -> bytes:
+        return self.words
+
+
 class _Engine:
     device_memory_size_v2 = 5000
 
@@ -178,12 +205,15 @@ class _Engine:
     def get_tensor_dtype(self, name: str) -> str:
         return str(self._tensors[name].type)
 
-    def create_runtime_config(self) -> SimpleNamespace:
-        return SimpleNamespace(cuda_graph_strategy="disabled")
+    def create_runtime_config(self) -> _RuntimeConfig:
+        return _RuntimeConfig()
 
     def create_execution_context(self, how: Any) -> _Context:
         # The two libraries: RTX is told to make graphs itself, the other to work in memory that it is given.
         assert how == "user managed" or how.cuda_graph_strategy == "whole graph"
+        if how != "user managed" and how.cache is not None and not how.cache.words:
+            self._cuda.calls.append("compile")
+            how.cache.words = b"base"
         return _Context(self._cuda, self._session, own_memory=how != "user managed")
 
 

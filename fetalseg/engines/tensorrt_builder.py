@@ -10,7 +10,8 @@ from typing import Any
 
 from fetalseg.engines.base import Engine
 from fetalseg.engines.cuda_runtime import find_gpu
-from fetalseg.engines.tensorrt_file import EngineFile, EngineHeader, write_whole
+from fetalseg.engines.sealed_file import write_whole
+from fetalseg.engines.tensorrt_file import EngineFile, EngineHeader
 from fetalseg.engines.tensorrt_graph import takeable_graph
 from fetalseg.engines.tensorrt_library import LibraryName, TensorRtLibrary, load_library
 from fetalseg.errors import EngineError, ModelFileError

@@ -15,12 +15,12 @@ __all__ = ["cache_path", "load_or_build"]
 logger = logging.getLogger(__name__)
 
 
-def cache_path(folder: Path, header: EngineHeader) -> Path:
-    """Where an engine is kept: its name says everything that it depends on."""
+def cache_path(folder: Path, header: EngineHeader, suffix: str = SUFFIX) -> Path:
+    """Where an engine is kept, or what belongs to it: the name says everything that it depends on."""
     gpu = hashlib.sha256(header.gpu.encode()).hexdigest()[:8]
     place = f"sm{header.compute_capability.replace('.', '')}-{gpu}"
     made_by = f"{header.library}-{header.library_version}"
-    name = f"{header.model_sha256[:16]}-{header.facts.precision}-{made_by}-{place}-batch{header.max_batch}{SUFFIX}"
+    name = f"{header.model_sha256[:16]}-{header.facts.precision}-{made_by}-{place}-batch{header.max_batch}{suffix}"
     return folder / name
 
 

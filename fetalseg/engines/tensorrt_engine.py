@@ -13,8 +13,9 @@ from fetalseg.candidates import Candidates
 from fetalseg.engines.base import Engine
 from fetalseg.engines.cuda_runtime import find_gpu
 from fetalseg.engines.tensorrt_builder import BuildSettings, build_engine
-from fetalseg.engines.tensorrt_cache import load_or_build
+from fetalseg.engines.tensorrt_cache import cache_path, load_or_build
 from fetalseg.engines.tensorrt_file import SUFFIX, EngineHeader, check_gpu, check_library, read_engine
+from fetalseg.engines.tensorrt_kernels import SUFFIX as KERNELS_SUFFIX
 from fetalseg.engines.tensorrt_library import load_library
 from fetalseg.engines.tensorrt_session import TensorRtSession
 from fetalseg.errors import EngineError
@@ -54,7 +55,8 @@ class TensorRtEngine(Engine):
             path: an existing file.
             precision: can only be that of the file.
             threads: of no use to a GPU.
-            engine_cache: folder that keeps what is built for the next start; None: it is built at each start.
+            engine_cache: folder that keeps what is built, and what TensorRT-RTX compiles when it runs, for the next
+                start; None: nothing is kept.
 
         Raises:
             ValueError: another precision.
@@ -74,7 +76,8 @@ class TensorRtEngine(Engine):
             gpu = find_gpu()
             engine = build_engine(path) if engine_cache is None else load_or_build(path, BuildSettings(), engine_cache)
             library = load_library(engine.header.library)
-        session = TensorRtSession(library, engine, path.name)
+        kernels = None if engine_cache is None else cache_path(engine_cache, engine.header, KERNELS_SUFFIX)
+        session = TensorRtSession(library, engine, path.name, kernels)
         return cls(session, engine.header, f"{gpu.name}, {library.title} {library.version}")
 
     def close(self) -> None:

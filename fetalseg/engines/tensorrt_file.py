@@ -1,21 +1,20 @@
 """A TensorRT engine as one file: what it is and for which GPU, then the plan.
 
-Layout: 8 bytes magic, SHA-256 of all that follows, length of the header (little-endian uint32), the header as JSON in
-UTF-8, the plan. A plan is code that a GPU executes: it is handed to TensorRT only after digest, library and GPU have
+A sealed file, in whose body is the length of the header (little-endian uint32), the header as JSON in UTF-8, and the
+plan. A plan is code that a GPU executes: it is handed to TensorRT only after digest, library and GPU have
 been checked, and only from a file that the user named.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fetalseg.engines.cuda_runtime import Gpu
+from fetalseg.engines.sealed_file import read_sealed, write_sealed
 from fetalseg.engines.tensorrt_library import LIBRARIES, LibraryName, TensorRtLibrary
 from fetalseg.errors import ModelFileError
 from fetalseg.model_file import ModelFacts
@@ -28,14 +27,12 @@ __all__ = [
     "check_library",
     "read_engine",
     "write_engine",
-    "write_whole",
 ]
 
 SUFFIX = ".engine"
 SCHEMA = 1
 
 _MAGIC = b"FSENGINE"
-_DIGEST_BYTES = 32
 _LENGTH_BYTES = 4
 
 logger = logging.getLogger(__name__)
@@ -96,26 +93,7 @@ def write_engine(path: str | Path, engine: EngineFile) -> None:
     }
     text = json.dumps(values).encode()
     body = len(text).to_bytes(_LENGTH_BYTES, "little") + text + engine.plan
-    write_whole(path, _MAGIC + hashlib.sha256(body).digest() + body)
-
-
-def write_whole(path: str | Path, data: bytes) -> None:
-    """Writes a file beside its place and moves it there, so that nobody ever reads half of it.
-
-    Raises:
-        ModelFileError: it can't be written.
-    """
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(data)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise ModelFileError(f"can't write {path}: {error.strerror}") from None
+    write_sealed(Path(path), _MAGIC, body)
 
 
 def read_engine(path: str | Path) -> EngineFile:
@@ -126,17 +104,11 @@ def read_engine(path: str | Path) -> EngineFile:
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelFileError(f"can't read the engine file {path}: {error.strerror}") from None
-    if not data.startswith(_MAGIC):
-        raise ModelFileError(f"{path.name} is not an engine file of fetalseg; {_rebuild(path)}")
-    start = len(_MAGIC) + _DIGEST_BYTES
-    body = memoryview(data)[start:]
-    if hashlib.sha256(body).digest() != data[len(_MAGIC) : start]:
-        raise ModelFileError(f"{path.name} is damaged or cut short: its SHA-256 is another one; {_rebuild(path)}")
+        body = read_sealed(path, _MAGIC, "an engine file")
+    except ModelFileError as error:
+        raise ModelFileError(f"{error}; {_rebuild(path)}") from None
     end = _LENGTH_BYTES + int.from_bytes(body[:_LENGTH_BYTES], "little")
-    return EngineFile(_read_header(path, bytes(body[_LENGTH_BYTES:end])), bytes(body[end:]))
+    return EngineFile(_read_header(path, body[_LENGTH_BYTES:end]), body[end:])
 
 
 def _rebuild(path: Path, model: str = "MODEL") -> str:

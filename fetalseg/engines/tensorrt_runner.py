@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from fetalseg.engines.cuda_runtime import CapturedGraph, DeviceMemory, Stream
+from fetalseg.engines.tensorrt_kernels import KeptKernels
 from fetalseg.engines.tensorrt_library import TensorRtLibrary
 from fetalseg.errors import EngineError
 
@@ -32,7 +34,12 @@ class Runner(Protocol):
 
 
 def make_runner(
-    library: TensorRtLibrary, engine: Any, addresses: Mapping[str, int], frame: tuple[int, ...], stream: Stream
+    library: TensorRtLibrary,
+    engine: Any,
+    addresses: Mapping[str, int],
+    frame: tuple[int, ...],
+    stream: Stream,
+    kernels: Path | None,
 ) -> Runner:
     """The runner for a library.
 
@@ -42,12 +49,14 @@ def make_runner(
         addresses: of each tensor on the GPU, by name.
         frame: shape of one row of the input.
         stream: where to queue.
+        kernels: file in which TensorRT-RTX keeps what it compiles; None: nothing is kept.
 
     Raises:
         EngineError: no memory.
     """
-    runner = _RtxRunner if library.name == "tensorrt_rtx" else _GraphRunner
-    return runner(library, engine, addresses, frame, stream)
+    if library.name == "tensorrt_rtx":
+        return _RtxRunner(library, engine, addresses, frame, stream, kernels)
+    return _GraphRunner(library, engine, addresses, frame, stream)
 
 
 class _Context:
@@ -150,12 +159,15 @@ class _RtxRunner:
         addresses: Mapping[str, int],
         frame: tuple[int, ...],
         stream: Stream,
+        kernels: Path | None,
     ) -> None:
         config = engine.create_runtime_config()
         config.cuda_graph_strategy = library.module.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        self._kernels = None if kernels is None else KeptKernels(kernels, config)
         self._context: _Context | None = _Context(library, engine, config, addresses)
         self._frame, self._stream = frame, stream
         self._batch = 0
+        self._keep()  # those for any shape; a process that is killed keeps at least these
 
     def enqueue(self, batch: int) -> None:
         assert self._context is not None
@@ -164,5 +176,10 @@ class _RtxRunner:
             self._batch = batch
         self._context.enqueue(self._stream)
 
+    def _keep(self) -> None:
+        if self._kernels is not None:
+            self._kernels.keep()
+
     def free(self) -> None:
-        self._context = None
+        self._keep()
+        self._context = self._kernels = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,13 +30,14 @@ class TensorRtSession:
         library: the library and version that built the engine.
         engine: built for this GPU; both have been checked.
         name: of the file, for messages.
+        kernels: see `fetalseg.engines.tensorrt_runner.make_runner`.
 
     Raises:
         ModelFileError: it isn't what its header says.
         EngineError: TensorRT refuses it, or the GPU has no memory left.
     """
 
-    def __init__(self, library: TensorRtLibrary, engine: EngineFile, name: str) -> None:
+    def __init__(self, library: TensorRtLibrary, engine: EngineFile, name: str, kernels: Path | None) -> None:
         with ExitStack() as resources:
             self._stream = Stream()
             resources.callback(self._stream.free)
@@ -50,7 +52,7 @@ class TensorRtSession:
                 self._tensors[tensor] = pair
             frame = _check_tensors(self._tensors, engine, name)
             addresses = {tensor: pair.address for tensor, pair in self._tensors.items()}
-            self._runner = make_runner(library, self._native, addresses, frame, self._stream)
+            self._runner = make_runner(library, self._native, addresses, frame, self._stream, kernels)
             resources.callback(self._runner.free)
             self.free = weakref.finalize(self, resources.pop_all().close)  # at the latest when nobody holds it
 

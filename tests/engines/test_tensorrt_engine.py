@@ -23,6 +23,7 @@ from fetalseg.engines import cuda_runtime, tensorrt_engine
 from fetalseg.engines.cuda_runtime import Gpu, find_gpu
 from fetalseg.engines.gpu import find_gpus
 from fetalseg.engines.onnxruntime_engine import OnnxRuntimeEngine
+from fetalseg.engines.sealed_file import write_sealed
 from fetalseg.engines.tensorrt_builder import BuildSettings, build_engine
 from fetalseg.engines.tensorrt_engine import TensorRtEngine
 from fetalseg.engines.tensorrt_file import EngineFile, EngineHeader, read_engine, write_engine
@@ -323,6 +324,61 @@ def test_an_engine_whose_frames_are_of_another_size_than_its_facts_is_refused(
     ):
         TensorRtEngine.load(path)
     assert cuda.held == {}
+
+
+def test_what_rtx_compiles_is_kept_in_the_folder_for_the_next_start(
+    crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuda = simulate(monkeypatch, "tensorrt_rtx")
+    path, folder = as_plan(crafted, tmp_path / "a.engine", "tensorrt_rtx"), tmp_path / "kept"
+    for _ in range(2):
+        with TensorRtEngine.load(path, engine_cache=folder) as engine:
+            engine.infer(DARK)
+    assert cuda.calls.count("compile") == 1
+    (kept,) = folder.iterdir()
+    assert kept.name.endswith("-batch8.kernels")
+
+
+@pytest.mark.parametrize("content", [b"", b"FSKERNEL" + bytes(40), b"base"])
+def test_kept_kernels_that_are_damaged_are_compiled_anew_with_a_warning(
+    content: bytes, crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cuda = simulate(monkeypatch, "tensorrt_rtx")
+    path, folder = as_plan(crafted, tmp_path / "a.engine", "tensorrt_rtx"), tmp_path / "kept"
+    TensorRtEngine.load(path, engine_cache=folder).close()
+    (kept,) = folder.iterdir()
+    whole = kept.read_bytes()
+    kept.write_bytes(content)
+    TensorRtEngine.load(path, engine_cache=folder).close()
+    assert cuda.calls.count("compile") == 2
+    assert caplog.messages[0].startswith(f"the kept kernels can't be used and are compiled anew: {kept.name} is ")
+    assert kept.read_bytes() == whole
+
+
+def test_kernels_of_another_gpu_are_compiled_anew(
+    crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuda = simulate(monkeypatch, "tensorrt_rtx")
+    path, folder = as_plan(crafted, tmp_path / "a.engine", "tensorrt_rtx"), tmp_path / "kept"
+    TensorRtEngine.load(path, engine_cache=folder).close()
+    (kept,) = folder.iterdir()
+    whole = kept.read_bytes()
+    write_sealed(kept, b"FSKERNEL", b"of another GPU")
+    TensorRtEngine.load(path, engine_cache=folder).close()
+    assert cuda.calls.count("compile") == 2
+    assert kept.read_bytes() == whole
+
+
+def test_kernels_that_cannot_be_written_cost_only_the_next_start(
+    crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    simulate(monkeypatch, "tensorrt_rtx")
+    path, blocked = as_plan(crafted, tmp_path / "a.engine", "tensorrt_rtx"), tmp_path / "a file"
+    blocked.write_text("in the way")
+    with TensorRtEngine.load(path, engine_cache=blocked) as engine:
+        assert_crafted(engine.infer(DARK), 1)
+    (warning,) = caplog.messages
+    assert warning.startswith("the kernels are not kept for the next start: can't write ")
 
 
 def test_a_built_file_runs_and_tells_the_card(gpu: None, crafted: Path, tmp_path: Path) -> None:
