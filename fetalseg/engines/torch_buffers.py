@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ class _Buffers(NamedTuple):
     Attributes:
         host_input: uint8 [B, h, w, c], pinned where there is a GPU.
         input: the same on the device.
-        outputs: on the device, in the types that travel back.
+        outputs: on the device, contiguous.
         host_outputs: the same on the host, pinned where there is a GPU.
         compute: fills `outputs` from `input`.
     """
@@ -49,13 +49,11 @@ class BufferedNetwork:
     Args:
         network: uint8 images [B, h, w, c] to a tuple of tensors, on `device`.
         device: where; on "cpu" nothing is captured or pinned, and all else is the same.
-        output_types: of each output as it travels back: half the bytes where float16 is enough.
     """
 
-    def __init__(self, network: nn.Module, device: torch.device, output_types: Sequence[torch.dtype]) -> None:
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
         self._network = network
         self._device = device
-        self._types = tuple(output_types)
         self._on_gpu = device.type == "cuda"
         self._stream = torch.cuda.Stream(device) if self._on_gpu else None
         self._pool: Any = torch.cuda.graph_pool_handle() if self._on_gpu else None
@@ -91,17 +89,17 @@ class BufferedNetwork:
         """Gives buffers and graphs back."""
         with self._lock:
             self._kept.clear()
+            if self._on_gpu:
+                torch.cuda.empty_cache()
 
     def _make(self, shape: tuple[int, ...]) -> _Buffers:
         """Buffers of a size of batch that hasn't come before."""
         host_input = torch.zeros(shape, dtype=torch.uint8, pin_memory=self._on_gpu)
         images = host_input.to(self._device)
         with _kernels_chosen_by_trial():
-            first = self._network(images)
-        outputs = [
-            torch.empty(value.shape, dtype=kind, device=self._device)  # contiguous, whatever the network returns
-            for value, kind in zip(first, self._types, strict=True)
-        ]
+            outputs = [
+                torch.empty(value.shape, dtype=value.dtype, device=self._device) for value in self._network(images)
+            ]
 
         def compute() -> None:
             with _kernels_chosen_by_trial():

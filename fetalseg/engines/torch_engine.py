@@ -52,12 +52,14 @@ class TorchEngine(Engine):
         self.facts = facts
         self.precision = precision
         self._place = torch.device(place)
-        graph = CandidateGraph(compute_in(network, DTYPES[precision]), facts.candidates).eval()
+        # What masks are made of travels back as float16: half the bytes, and NumPy has no bf16.
+        masks = torch.float16 if place == "cuda" and precision != "fp32" else torch.float32
+        graph = CandidateGraph(compute_in(network, DTYPES[precision]), facts.candidates, masks).eval()
         self._graph = graph.to(self._place).to(memory_format=torch.channels_last)
         self._buffered: BufferedNetwork | None = None
         if place == "cuda":
             self.device = torch.cuda.get_device_name(self._place)
-            self._buffered = BufferedNetwork(self._graph, self._place, _output_types(precision))
+            self._buffered = BufferedNetwork(self._graph, self._place)
         else:
             self.device = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
 
@@ -130,12 +132,6 @@ def _choose_precision(place: str, precision: str | None) -> str:
     if precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise EngineError(f"{torch.cuda.get_device_name()} has no bf16 units; expected fp16 or fp32")
     return precision or "fp16"
-
-
-def _output_types(precision: str) -> list[torch.dtype]:
-    """Of scores, boxes, coefficients and prototypes on their way back; NumPy has no bf16."""
-    small = torch.float32 if precision == "fp32" else torch.float16
-    return [torch.float32, torch.float32, small, small]
 
 
 def _from_checkpoint(path: Path) -> tuple[Yolact, ModelFacts]:

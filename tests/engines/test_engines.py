@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
 from crafted_model import crafted_candidates, crafted_facts, write_crafted_model
 
@@ -176,6 +177,40 @@ def test_constant_candidates_arrive_unchanged_whatever_the_precision(graph_kind:
         found = engine.infer(np.zeros((2, 24, 32, 1), np.uint8))
     for values, expected in zip(found, crafted_candidates(), strict=True):
         assert np.array_equal(values, np.repeat(expected, 2, axis=0))
+
+
+def in_half_precision(path: Path) -> Path:
+    """The model, with what masks are made of in float16, as in an exported fp16 file."""
+    model = onnx.load(path)
+    for output in model.graph.output:
+        if output.name in ("coefficients", "prototypes"):
+            node = next(node for node in model.graph.node if output.name in node.output)
+            node.output[list(node.output).index(output.name)] = f"{output.name}_wide"
+            model.graph.node.append(
+                onnx.helper.make_node("Cast", [f"{output.name}_wide"], [output.name], to=onnx.TensorProto.FLOAT16)
+            )
+            output.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    onnx.save(model, path)
+    return path
+
+
+def test_float16_outputs_become_float32(graph_kind: str, tmp_path: Path) -> None:
+    path = in_half_precision(write_crafted_model(tmp_path / "half.onnx"))
+    with load_engine(path, graph_kind) as engine:
+        found = engine.infer(np.zeros((2, 24, 32, 1), np.uint8))
+    for values, expected in zip(found, crafted_candidates(), strict=True):
+        assert values.dtype == np.float32
+        assert np.array_equal(values, np.repeat(expected, 2, axis=0))
+
+
+def test_an_engine_on_the_processor_tells_one_stage(kind: str, tiny_model: Path) -> None:
+    if kind == "tensorrt":
+        pytest.skip("tensorrt runs on a GPU")
+    stages: dict[str, float] = {}
+    with load_engine(tiny_model, kind, device="cpu") as engine:
+        engine.infer(random_frames(2), stages=stages)
+    assert list(stages) == ["infer"]
+    assert stages["infer"] > 0
 
 
 def facts_alone() -> bytes:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from crafted_model import crafted_facts, write_crafted_model
 
 pytest.importorskip("openvino", reason="openvino is not installed")
 
@@ -51,3 +53,29 @@ def test_bf16_stays_close_to_fp32(tiny_model: Path) -> None:
     # bf16 keeps 8 bits: 0.4 % a step.
     assert reduced.scores.max() == pytest.approx(full.scores.max(), rel=0.05)
     assert np.abs(reduced.prototypes - full.prototypes).mean() < 0.02 * full.prototypes.std()
+
+
+def test_an_int8_file_is_computed_in_int8_and_nothing_else(tmp_path: Path) -> None:
+    facts = replace(crafted_facts(), precision="int8").to_json()
+    path = write_crafted_model(tmp_path / "crafted.onnx", facts=facts)
+    for precision in (None, "int8"):
+        with load_engine(path, "openvino", precision=precision) as engine:
+            assert engine.precision == "int8"
+    with pytest.raises(ValueError, match=r"computes crafted\.onnx in int8; for 'fp32' load the model in fp32"):
+        load_engine(path, "openvino", precision="fp32")
+
+
+def test_int8_of_a_file_that_holds_no_int8_names_the_remedy(tiny_model: Path) -> None:
+    with pytest.raises(ValueError, match=r"holds fp32 weights.*remedy: fetalseg export --precision int8"):
+        load_engine(tiny_model, "openvino", precision="int8")
+
+
+def test_an_fp16_file_is_computed_in_what_the_processor_has_units_for(tmp_path: Path) -> None:
+    facts = replace(crafted_facts(), precision="fp16").to_json()
+    path = write_crafted_model(tmp_path / "crafted.onnx", facts=facts)
+    units = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    with load_engine(path, "openvino") as engine:
+        assert engine.precision == ("bf16" if "BF16" in units else "fp32")
+    if "FP16" not in units:
+        with pytest.raises(EngineError, match="no fp16 units; expected precision fp32"):
+            load_engine(path, "openvino", precision="fp16")
