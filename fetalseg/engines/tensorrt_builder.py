@@ -127,6 +127,8 @@ def _build(library: TensorRtLibrary, path: Path, settings: BuildSettings, capabi
     config = builder.create_builder_config()
     # TF32 keeps 10 bits of a factor, as fp16 does: an fp32 engine would be fp32 by name only.
     config.clear_flag(trt.BuilderFlag.TF32)
+    # Without it 0 * x becomes 0 and x - x becomes 0 whatever x is: a result that is no number would look like one.
+    config.set_flag(trt.BuilderFlag.STRICT_NANS)
     if library.name == "tensorrt_rtx":
         config.num_compute_capabilities = 1
         config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{capability.replace('.', '')}"), 0)
