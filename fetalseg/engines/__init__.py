@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fetalseg.engines.base import Engine
+from fetalseg.engines.base import Engine, runtime_failure
 from fetalseg.engines.gpu import find_gpus
 from fetalseg.errors import EngineError, FetalsegError, MissingExtraError, ModelFileError
 from fetalseg.model_file import find_model, read_facts
@@ -192,14 +192,25 @@ def _load(
     packages, extra = _REQUIRES[word]
     if not _is_installed(word):
         raise MissingExtraError(packages[0], extra)
-    module, _, name = ENGINES[word].partition(":")
-    found: type[Engine] = getattr(importlib.import_module(module), name)
+    found = _engine_class(word)
     more: dict[str, Any] = {}
     if len(DEVICES[word]) > 1:
         more["device"] = device
     if word == "tensorrt" or device == "tensorrt":
         more["engine_cache"] = engine_cache
-    return found.load(path, precision=precision, threads=threads, **more)
+    try:
+        return found.load(path, precision=precision, threads=threads, **more)
+    except MemoryError as error:
+        raise runtime_failure(word, error) from None
+
+
+def _engine_class(word: str) -> type[Engine]:
+    module, _, name = ENGINES[word].partition(":")
+    try:
+        found: type[Engine] = getattr(importlib.import_module(module), name)
+    except (ImportError, OSError) as error:
+        raise EngineError(f"{word} is installed but can't be imported: {error}; remedy: install it anew") from error
+    return found
 
 
 def _refuse_two_onnxruntimes() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -53,10 +54,14 @@ class OpenVinoEngine(Engine):
             threads: see `Engine.load`.
         """
         facts = read_facts(path)
-        core = ov.Core()
+        try:
+            core = ov.Core()
+            units = core.get_property(_DEVICE, device_properties.capabilities)
+        except RuntimeError as error:
+            raise runtime_failure("OpenVINO", error) from None
         threads = threads or usable_cores()
         config = {
-            hints.inference_precision: _TYPES[_choose_precision(core, path, facts, precision)],
+            hints.inference_precision: _TYPES[_choose_precision(units, path, facts, precision)],
             hints.performance_mode: hints.PerformanceMode.LATENCY,
             properties.inference_num_threads: threads,
             properties.num_streams: 1,
@@ -96,9 +101,8 @@ class OpenVinoEngine(Engine):
         return Candidates(*(np.asarray(outputs[name]) for name in Candidates._fields))
 
 
-def _choose_precision(core: Any, path: Path, facts: ModelFacts, precision: str | None) -> str:
-    """The type of what is computed in floating point."""
-    units = core.get_property(_DEVICE, device_properties.capabilities)
+def _choose_precision(units: Sequence[str], path: Path, facts: ModelFacts, precision: str | None) -> str:
+    """The type of what is computed in floating point, of those that the processor has `units` for."""
     if facts.precision == "int8" and precision not in (None, "int8"):
         raise ValueError(f"openvino computes {path.name} in int8; for {precision!r} load the model in fp32")
     if facts.precision != "int8" and precision == "int8":

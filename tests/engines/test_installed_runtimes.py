@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import logging
 import sys
 from pathlib import Path
 
@@ -70,3 +71,20 @@ def test_two_distributions_of_onnxruntime_are_refused_with_the_remedy(
     assert importlib.metadata.version("onnxruntime-gpu") == "1.20.0"
     with pytest.raises(EngineError, match="pip uninstall -y onnxruntime onnxruntime-gpu"):
         load_engine(tiny_model)
+
+
+def test_a_runtime_that_is_broken_is_told_and_the_next_taken(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    need("onnxruntime")
+    (tmp_path / "openvino.py").write_text("raise ImportError('libopenvino.so: cannot open shared object file')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for module in [name for name in sys.modules if name.partition(".")[0] == "openvino"]:
+        monkeypatch.delitem(sys.modules, module)
+    for module in (ENGINES["openvino"].partition(":")[0], "fetalseg.engines.silent_openvino"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    with pytest.raises(EngineError, match=r"openvino is installed but can't be imported: libopenvino\.so: cannot open"):
+        load_engine(tiny_model, "openvino")
+    with caplog.at_level(logging.WARNING, logger="fetalseg"), load_engine(tiny_model, device="cpu") as engine:
+        assert engine.name == "onnxruntime"
+    assert caplog.messages[0].startswith("onnxruntime runs, not openvino on cpu: openvino is installed but")
