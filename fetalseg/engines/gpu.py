@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from typing import NamedTuple
+from dataclasses import dataclass
 
 __all__ = ["Gpus", "find_gpus"]
 
@@ -12,7 +12,8 @@ _DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 _SUCCESS, _NO_DEVICE = 0, 100  # CUresult of the CUDA driver API
 
 
-class Gpus(NamedTuple):
+@dataclass(frozen=True)
+class Gpus:
     """What the driver says.
 
     Attributes:

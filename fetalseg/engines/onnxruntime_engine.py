@@ -18,7 +18,6 @@ from fetalseg.engines.onnxruntime_gpu import (
     check_gpu,
     check_provider,
     gpu_providers,
-    has_provider,
     load_libraries,
     remedy,
 )
@@ -82,7 +81,7 @@ class OnnxRuntimeEngine(Engine):
 
     @classmethod
     def _load_best(cls, path: Path, facts: ModelFacts, threads: int) -> Self:
-        if has_provider("cuda") and find_gpus().count > 0:
+        if find_gpus().count > 0:
             try:
                 return cls._load_on(path, facts, threads, "cuda", None)
             except EngineError as error:

@@ -55,7 +55,7 @@ class BufferedNetwork:
         self._network = network
         self._device = device
         self._on_gpu = device.type == "cuda"
-        self._stream = torch.cuda.Stream(device) if self._on_gpu else None
+        self._stream = torch.cuda.Stream(device) if self._on_gpu else None  # type: ignore[no-untyped-call]
         self._pool: Any = torch.cuda.graph_pool_handle() if self._on_gpu else None
         self._kept: dict[int, _Buffers] = {}
         self._lock = threading.Lock()
@@ -130,7 +130,7 @@ class BufferedNetwork:
         return replay
 
     def _on_stream(self) -> torch.cuda.StreamContext:
-        return torch.cuda.stream(self._stream)  # type: ignore[arg-type] # None is "no change"
+        return torch.cuda.stream(self._stream)  # None is "no change"
 
     def _wait(self, wanted: bool) -> None:
         if wanted and self._stream is not None:

@@ -20,7 +20,7 @@ SCRIPT = """
 import logging, sys
 logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stdout)
 from fetalseg.engines import load_engine
-with load_engine(sys.argv[1]) as engine:
+with load_engine(*sys.argv[1:]) as engine:
     print("took", engine.name, "on", engine.device)
 """
 
@@ -31,10 +31,10 @@ def no_gpu() -> None:
         pytest.skip("there is an NVIDIA GPU")
 
 
-def said_with_driver(model: Path, folder: Path) -> list[str]:
+def said_with_driver(model: Path, folder: Path, kind: str = "auto") -> list[str]:
     """The lines of a process that loads a model where `folder` holds the CUDA driver."""
     environment = {**os.environ, "LD_LIBRARY_PATH": str(folder)}
-    command = [sys.executable, "-W", "error", "-c", SCRIPT, str(model)]
+    command = [sys.executable, "-W", "error", "-c", SCRIPT, str(model), kind]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
@@ -51,6 +51,19 @@ def test_a_gpu_that_no_runtime_can_use_is_told_with_what_each_of_them_lacks(
     tried = [word for word in ("tensorrt", "onnxruntime", "torch") if word in available_engines()]
     assert told == [f"WARNING openvino runs, not {word} on cuda" for word in tried]
     assert all("remedy: " in line for line in warnings)
+
+
+@pytest.mark.parametrize("kind", ["onnxruntime", "torch"])
+def test_a_named_engine_that_leaves_a_gpu_alone_says_why(
+    no_gpu: None, kind: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    if kind not in available_engines():
+        pytest.skip(f"{kind} is not installed")
+    build_driver(tmp_path, count=1)
+    warning, last = said_with_driver(tiny_model, tmp_path, kind)
+    assert warning.startswith(f"WARNING {kind} runs on the processor: ")
+    assert "remedy: " in warning
+    assert last.startswith(f"took {kind} on CPU")
 
 
 def test_a_driver_that_fails_is_told_and_the_processor_used(no_gpu: None, tiny_model: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cuda_driver import build_driver
 
-from fetalseg.engines.gpu import find_gpus
+from fetalseg.engines.gpu import Gpus, find_gpus
 
 
 def driver(folder: Path, init: int, count: int = 0) -> str:
@@ -15,7 +15,7 @@ def driver(folder: Path, init: int, count: int = 0) -> str:
 
 
 def test_gpus_are_counted(tmp_path: Path) -> None:
-    assert find_gpus(driver(tmp_path, init=0, count=2)) == (2, "", False)
+    assert find_gpus(driver(tmp_path, init=0, count=2)) == Gpus(2, "", broken=False)
 
 
 def test_a_machine_without_a_driver_has_no_fault_but_a_remedy() -> None:
