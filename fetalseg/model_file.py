@@ -19,6 +19,7 @@ from fetalseg.errors import ModelFileError
 from fetalseg.preprocess import InputRule
 
 __all__ = [
+    "ENGINE_MAGIC",
     "METADATA_KEY",
     "ModelFacts",
     "check_thresholds",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 METADATA_KEY = "fetalseg"
+ENGINE_MAGIC = b"FSENGINE"  # how an engine file begins, see fetalseg.engines.tensorrt_file
 SCHEMA = 1
 
 _METADATA_PROPS = 14  # field of onnx.ModelProto
@@ -151,7 +153,7 @@ def find_model(name_or_path: str | Path) -> Path:
 
 
 def read_facts(path: str | Path) -> ModelFacts:
-    """The facts inside an ONNX file, without a runtime.
+    """The facts inside an ONNX file, or in the header of an engine file, without a runtime.
 
     Raises:
         ModelFileError: no file, no ONNX file, or one that this project didn't write.
@@ -161,6 +163,8 @@ def read_facts(path: str | Path) -> ModelFacts:
         data = path.read_bytes()
     except OSError as error:
         raise ModelFileError(f"can't read the model file {path}: {error.strerror}") from None
+    if data.startswith(ENGINE_MAGIC):
+        return _engine_facts(path, data)
     try:
         entries = dict(_metadata_props(data))
     except (IndexError, ValueError):
@@ -168,6 +172,16 @@ def read_facts(path: str | Path) -> ModelFacts:
     if METADATA_KEY not in entries:
         raise ModelFileError(f"{path.name} was not exported by fetalseg: it carries no {METADATA_KEY!r} metadata")
     return ModelFacts.from_json(entries[METADATA_KEY])
+
+
+def _engine_facts(path: Path, data: bytes) -> ModelFacts:
+    """Looks at the header alone; whether the file is whole is asked when it is loaded."""
+    start = len(ENGINE_MAGIC) + hashlib.sha256().digest_size + 4
+    try:
+        header = json.loads(data[start : start + int.from_bytes(data[start - 4 : start], "little")])
+        return ModelFacts.from_json(json.dumps(header["facts"]))
+    except (ValueError, TypeError, KeyError):
+        raise ModelFileError(f"{path.name} is not an ONNX file, nor an engine whose header can be read") from None
 
 
 def freeze_thresholds(model: str | Path, out: str | Path, thresholds: Mapping[str, float], source: str) -> ModelFacts:
@@ -188,6 +202,8 @@ def freeze_thresholds(model: str | Path, out: str | Path, thresholds: Mapping[st
     model, out = Path(model), Path(out)
     facts = replace(read_facts(model), thresholds=dict(thresholds), thresholds_source=source)
     check_thresholds(facts)
+    if model.read_bytes().startswith(ENGINE_MAGIC):
+        raise ModelFileError(f"{model.name} is an engine; thresholds belong into the .onnx file that it is built from")
     others = b"".join(one.raw for one in _fields(model.read_bytes()) if not _holds_facts(one))
     entry = _written(1, METADATA_KEY.encode()) + _written(2, facts.to_json().encode())
     part = out.with_name(f"{out.name}.part")  # `out` may be the model itself, and is whole or as it was

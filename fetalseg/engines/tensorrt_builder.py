@@ -72,6 +72,8 @@ def planned_header(model: Path, settings: BuildSettings) -> EngineHeader:
     """What `build_engine` would build, without building it; errors as there."""
     if settings.max_batch < 1:
         raise ValueError(f"max_batch must be at least 1, got {settings.max_batch}")
+    if model.suffix != ".onnx":
+        raise ModelFileError(f"an engine is built from an exported .onnx file; got {model.name}")
     facts = read_facts(model)
     library = load_library(settings.library)
     if settings.timing_cache is not None and library.name == "tensorrt_rtx":

@@ -17,7 +17,7 @@ from fetalseg.engines.cuda_runtime import Gpu
 from fetalseg.engines.sealed_file import read_sealed, write_sealed
 from fetalseg.engines.tensorrt_library import LIBRARIES, LibraryName, TensorRtLibrary
 from fetalseg.errors import ModelFileError
-from fetalseg.model_file import ModelFacts
+from fetalseg.model_file import ENGINE_MAGIC, ModelFacts
 
 __all__ = [
     "SUFFIX",
@@ -32,7 +32,6 @@ __all__ = [
 SUFFIX = ".engine"
 SCHEMA = 1
 
-_MAGIC = b"FSENGINE"
 _LENGTH_BYTES = 4
 
 logger = logging.getLogger(__name__)
@@ -93,7 +92,7 @@ def write_engine(path: str | Path, engine: EngineFile) -> None:
     }
     text = json.dumps(values).encode()
     body = len(text).to_bytes(_LENGTH_BYTES, "little") + text + engine.plan
-    write_sealed(Path(path), _MAGIC, body)
+    write_sealed(Path(path), ENGINE_MAGIC, body)
 
 
 def read_engine(path: str | Path) -> EngineFile:
@@ -104,7 +103,7 @@ def read_engine(path: str | Path) -> EngineFile:
     """
     path = Path(path)
     try:
-        body = read_sealed(path, _MAGIC, "an engine file")
+        body = read_sealed(path, ENGINE_MAGIC, "an engine file")
     except ModelFileError as error:
         raise ModelFileError(f"{error}; {_rebuild(path)}") from None
     end = _LENGTH_BYTES + int.from_bytes(body[:_LENGTH_BYTES], "little")

@@ -42,7 +42,7 @@ class TensorRtSession:
             self._stream = Stream()
             resources.callback(self._stream.free)
             # An engine must not outlive its runtime.
-            self._runtime = library.module.Runtime(library.log)
+            self._runtime = _make_runtime(library)
             self._native = _deserialise(library, self._runtime, engine, name)
             self._tensors: dict[str, TensorPair] = {}
             for tensor in map(self._native.get_tensor_name, range(self._native.num_io_tensors)):
@@ -85,6 +85,14 @@ class TensorRtSession:
                 output.download(batch, self._stream)
             self._stream.synchronise()
             return Candidates(*(output.host[:batch].copy() for output in outputs))
+
+
+def _make_runtime(library: TensorRtLibrary) -> Any:
+    library.log.take_errors()
+    try:
+        return library.module.Runtime(library.log)
+    except (TypeError, RuntimeError):  # what the binding makes of a null pointer
+        raise EngineError(f"{library.title} can't start: {library.log.take_errors()}") from None
 
 
 def _deserialise(library: TensorRtLibrary, runtime: Any, engine: EngineFile, name: str) -> Any:

@@ -80,6 +80,11 @@ def test_a_graph_that_does_not_end_at_candidates_is_refused(tmp_path: Path) -> N
         build_engine(path, ADA)
 
 
+def test_an_engine_is_not_built_from_an_engine(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"^an engine is built from an exported \.onnx file; got a\.engine$"):
+        build_engine(tmp_path / "a.engine", ADA)
+
+
 def test_a_file_that_was_not_exported_here_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "text.onnx"
     path.write_text("no model")

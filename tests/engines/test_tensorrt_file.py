@@ -25,6 +25,7 @@ from fetalseg.engines.tensorrt_file import (
 )
 from fetalseg.engines.tensorrt_library import TensorRtLibrary
 from fetalseg.errors import ModelFileError
+from fetalseg.model_file import freeze_thresholds, read_facts
 
 REMEDY = "remedy: build it again with: fetalseg export MODEL.onnx --format tensorrt --out a.engine"
 
@@ -53,6 +54,30 @@ def test_what_is_written_is_read_and_nothing_else_is_left(tmp_path: Path) -> Non
     write_engine(path, an_engine())
     assert read_engine(path) == an_engine()
     assert [entry.name for entry in path.parent.iterdir()] == ["a.engine"]
+
+
+def test_the_facts_of_an_engine_can_be_read_as_those_of_a_model(tmp_path: Path) -> None:
+    path = tmp_path / "a.engine"
+    write_engine(path, an_engine())
+    assert read_facts(path) == an_engine().header.facts
+
+
+@pytest.mark.parametrize("rest", [b"", bytes(32), bytes(36), bytes(32) + b"\x02\0\0\0{}"])
+def test_facts_that_are_not_there_are_told(tmp_path: Path, rest: bytes) -> None:
+    path = tmp_path / "a.engine"
+    path.write_bytes(b"FSENGINE" + rest)
+    with pytest.raises(
+        ModelFileError, match=r"^a\.engine is not an ONNX file, nor an engine whose header can be read$"
+    ):
+        read_facts(path)
+
+
+def test_thresholds_are_not_written_into_an_engine(tmp_path: Path) -> None:
+    path = tmp_path / "a.engine"
+    write_engine(path, an_engine())
+    message = r"^a\.engine is an engine; thresholds belong into the \.onnx file that it is built from$"
+    with pytest.raises(ModelFileError, match=message):
+        freeze_thresholds(path, tmp_path / "b.engine", {"cranium": 0.5}, "validation")
 
 
 def test_the_layout_is_magic_digest_length_header_plan(tmp_path: Path) -> None:
