@@ -10,14 +10,21 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnxruntime
+import pytest
 from cuda.bindings import runtime
 
+from fetalseg.engines import cuda_runtime, tensorrt_engine
+from fetalseg.engines.cuda_runtime import Gpu
+from fetalseg.engines.tensorrt_file import EngineFile, EngineHeader, write_engine
 from fetalseg.engines.tensorrt_library import LibraryName, TensorRtLibrary
+from fetalseg.model_file import file_digest, read_facts
 
 OK = runtime.cudaError_t.cudaSuccess
 OUT_OF_MEMORY = runtime.cudaError_t.cudaErrorMemoryAllocation
@@ -232,3 +239,28 @@ def simulated_library(cuda: SimulatedCuda, name: LibraryName) -> TensorRtLibrary
         CudaGraphStrategy=SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole graph"),
     )
     return TensorRtLibrary(name, module, _Log())
+
+
+def simulate(monkeypatch: pytest.MonkeyPatch, name: LibraryName) -> SimulatedCuda:
+    """Puts a simulated GPU and library in place of what this machine has."""
+    cuda = SimulatedCuda()
+    library = simulated_library(cuda, name)
+    monkeypatch.setattr(cuda_runtime, "cudart", cuda)
+    monkeypatch.setattr(tensorrt_engine, "find_gpu", lambda: Gpu("simulated", "8.9"))
+    monkeypatch.setattr(tensorrt_engine, "load_library", lambda name: library)
+    return cuda
+
+
+def as_plan(model: Path, path: Path, name: LibraryName, **changes: object) -> Path:
+    """An engine file for the simulated library, whose plans are ONNX files."""
+    header = EngineHeader(
+        facts=read_facts(model),
+        model_sha256=file_digest(model),
+        library=name,
+        library_version="0",
+        compute_capability="8.9",
+        gpu="simulated",
+        max_batch=8,
+    )
+    write_engine(path, replace(EngineFile(header, model.read_bytes()), **changes))
+    return path

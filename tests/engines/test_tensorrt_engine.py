@@ -14,22 +14,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from crafted_model import crafted_candidates, write_crafted_model
-from simulated_gpu import SimulatedCuda, simulated_library
 
 pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX (Linux or Windows on x86-64)")
 
+from simulated_gpu import as_plan, simulate
+
 from fetalseg.candidates import Candidates
-from fetalseg.engines import cuda_runtime, tensorrt_engine
-from fetalseg.engines.cuda_runtime import Gpu, find_gpu
+from fetalseg.engines.cuda_runtime import find_gpu
 from fetalseg.engines.gpu import find_gpus
 from fetalseg.engines.onnxruntime_engine import OnnxRuntimeEngine
-from fetalseg.engines.sealed_file import write_sealed
 from fetalseg.engines.tensorrt_builder import BuildSettings, build_engine
 from fetalseg.engines.tensorrt_engine import TensorRtEngine
-from fetalseg.engines.tensorrt_file import EngineFile, EngineHeader, read_engine, write_engine
-from fetalseg.engines.tensorrt_library import LibraryName, load_library
+from fetalseg.engines.tensorrt_file import read_engine, write_engine
+from fetalseg.engines.tensorrt_library import load_library
 from fetalseg.errors import EngineError, FetalsegError, ModelFileError
-from fetalseg.model_file import file_digest, read_facts
 from fetalseg.segmenter import Segmenter
 
 Load = Callable[[Path], TensorRtEngine]
@@ -58,30 +56,6 @@ def load(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         return TensorRtEngine.load
     simulate(monkeypatch, request.param)
     return lambda model: TensorRtEngine.load(as_plan(model, tmp_path / "a.engine", request.param))
-
-
-def simulate(monkeypatch: pytest.MonkeyPatch, name: LibraryName) -> SimulatedCuda:
-    cuda = SimulatedCuda()
-    library = simulated_library(cuda, name)
-    monkeypatch.setattr(cuda_runtime, "cudart", cuda)
-    monkeypatch.setattr(tensorrt_engine, "find_gpu", lambda: Gpu("simulated", "8.9"))
-    monkeypatch.setattr(tensorrt_engine, "load_library", lambda name: library)
-    return cuda
-
-
-def as_plan(model: Path, path: Path, name: LibraryName, **changes: object) -> Path:
-    """An engine file for the simulated library, whose plans are ONNX files."""
-    header = EngineHeader(
-        facts=read_facts(model),
-        model_sha256=file_digest(model),
-        library=name,
-        library_version="0",
-        compute_capability="8.9",
-        gpu="simulated",
-        max_batch=8,
-    )
-    write_engine(path, replace(EngineFile(header, model.read_bytes()), **changes))
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -237,148 +211,6 @@ def test_a_closed_engine_says_so_and_can_be_closed_again(load: Load, crafted: Pa
     engine.close()
     with pytest.raises(EngineError, match="the engine is closed"):
         engine.infer(DARK)
-
-
-@pytest.mark.parametrize("name", ["tensorrt", "tensorrt_rtx"])
-def test_nothing_is_left_on_the_gpu(
-    name: LibraryName, crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cuda = simulate(monkeypatch, name)
-    path = as_plan(crafted, tmp_path / "a.engine", name)
-    with TensorRtEngine.load(path) as engine:
-        for batch in (1, 2, 1, 2):
-            engine.infer(np.repeat(DARK, batch, axis=0))
-        assert len(cuda.held) > 10  # a stream, five tensors on both sides, and for one library graphs and memory
-    assert cuda.held == {}
-    forgotten = TensorRtEngine.load(path)
-    forgotten.infer(DARK)
-    del forgotten
-    assert cuda.held == {}
-
-
-def test_tensorrt_runs_once_then_records_then_replays_for_each_size_of_batch(
-    crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cuda = simulate(monkeypatch, "tensorrt")
-    with TensorRtEngine.load(as_plan(crafted, tmp_path / "a.engine", "tensorrt")) as engine:
-        for batch in (1, 1, 1, 2, 2, 1):
-            engine.infer(np.repeat(DARK, batch, axis=0))
-    work = [call for call in cuda.calls if call not in ("HostToDevice", "DeviceToHost")]
-    assert work == ["infer", "record infer", "launch", "launch", "infer", "record infer", "launch", "launch"]
-
-
-def test_work_that_cannot_be_recorded_is_done_each_time_with_one_warning(
-    crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    cuda = simulate(monkeypatch, "tensorrt")
-    cuda.capturable = False
-    with TensorRtEngine.load(as_plan(crafted, tmp_path / "a.engine", "tensorrt")) as engine:
-        for _ in range(4):
-            assert_crafted(engine.infer(DARK), 1)
-    (warning,) = caplog.messages
-    assert warning.startswith("batches of 1 run without a CUDA graph: cudaStreamEndCapture failed: ")
-    assert cuda.held == {}
-
-
-@pytest.mark.parametrize("name", ["tensorrt", "tensorrt_rtx"])
-@pytest.mark.parametrize("free_bytes", [100, 7_000])
-def test_a_gpu_without_memory_left_is_told_and_nothing_stays_on_it(
-    free_bytes: int, name: LibraryName, crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cuda = simulate(monkeypatch, name)
-    cuda.free_bytes = free_bytes
-    with pytest.raises(
-        EngineError, match=r"^the GPU is out of memory: .*; remedy: end other programs on this GPU, or bu"
-    ):
-        TensorRtEngine.load(as_plan(crafted, tmp_path / "a.engine", name))
-    assert cuda.held == {}
-
-
-def test_a_plan_that_tensorrt_refuses_is_told_and_nothing_stays_on_the_gpu(
-    crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cuda = simulate(monkeypatch, "tensorrt")
-    with pytest.raises(EngineError, match=r"^TensorRT can't load a\.engine: simulated failure$"):
-        TensorRtEngine.load(as_plan(crafted, tmp_path / "a.engine", "tensorrt", plan=b"refused"))
-    assert cuda.held == {}
-
-
-def test_a_failure_on_the_gpu_is_an_error_of_the_engine(
-    crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cuda = simulate(monkeypatch, "tensorrt")
-    with TensorRtEngine.load(as_plan(crafted, tmp_path / "a.engine", "tensorrt")) as engine:
-        cuda.failing = True
-        with pytest.raises(EngineError, match=r"^cudaStreamSynchronize failed: cudaErrorLaunchFailure, "):
-            engine.infer(DARK)
-    assert cuda.held == {}
-
-
-def test_an_engine_whose_frames_are_of_another_size_than_its_facts_is_refused(
-    crafted: Path, default_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cuda = simulate(monkeypatch, "tensorrt")
-    path = as_plan(crafted, tmp_path / "a.engine", "tensorrt", plan=default_model.read_bytes())
-    with pytest.raises(
-        ModelFileError, match=r"^a\.engine has the tensors images uint8 .*; expected images uint8 \(24, "
-    ):
-        TensorRtEngine.load(path)
-    assert cuda.held == {}
-
-
-def test_what_rtx_compiles_is_kept_in_the_folder_for_the_next_start(
-    crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cuda = simulate(monkeypatch, "tensorrt_rtx")
-    path, folder = as_plan(crafted, tmp_path / "a.engine", "tensorrt_rtx"), tmp_path / "kept"
-    for _ in range(2):
-        with TensorRtEngine.load(path, engine_cache=folder) as engine:
-            engine.infer(DARK)
-    assert cuda.calls.count("compile") == 1
-    (kept,) = folder.iterdir()
-    assert kept.name.endswith("-batch8.kernels")
-
-
-@pytest.mark.parametrize("content", [b"", b"FSKERNEL" + bytes(40), b"base"])
-def test_kept_kernels_that_are_damaged_are_compiled_anew_with_a_warning(
-    content: bytes, crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    cuda = simulate(monkeypatch, "tensorrt_rtx")
-    path, folder = as_plan(crafted, tmp_path / "a.engine", "tensorrt_rtx"), tmp_path / "kept"
-    TensorRtEngine.load(path, engine_cache=folder).close()
-    (kept,) = folder.iterdir()
-    whole = kept.read_bytes()
-    kept.write_bytes(content)
-    TensorRtEngine.load(path, engine_cache=folder).close()
-    assert cuda.calls.count("compile") == 2
-    assert caplog.messages[0].startswith(f"the kept kernels can't be used and are compiled anew: {kept.name} is ")
-    assert kept.read_bytes() == whole
-
-
-def test_kernels_of_another_gpu_are_compiled_anew(
-    crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cuda = simulate(monkeypatch, "tensorrt_rtx")
-    path, folder = as_plan(crafted, tmp_path / "a.engine", "tensorrt_rtx"), tmp_path / "kept"
-    TensorRtEngine.load(path, engine_cache=folder).close()
-    (kept,) = folder.iterdir()
-    whole = kept.read_bytes()
-    write_sealed(kept, b"FSKERNEL", b"of another GPU")
-    TensorRtEngine.load(path, engine_cache=folder).close()
-    assert cuda.calls.count("compile") == 2
-    assert kept.read_bytes() == whole
-
-
-def test_kernels_that_cannot_be_written_cost_only_the_next_start(
-    crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    simulate(monkeypatch, "tensorrt_rtx")
-    path, blocked = as_plan(crafted, tmp_path / "a.engine", "tensorrt_rtx"), tmp_path / "a file"
-    blocked.write_text("in the way")
-    with TensorRtEngine.load(path, engine_cache=blocked) as engine:
-        assert_crafted(engine.infer(DARK), 1)
-    (warning,) = caplog.messages
-    assert warning.startswith("the kernels are not kept for the next start: can't write ")
 
 
 def test_a_built_file_runs_and_tells_the_card(gpu: None, crafted: Path, tmp_path: Path) -> None:
