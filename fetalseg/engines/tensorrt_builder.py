@@ -174,7 +174,10 @@ def _read_timing_cache(config: Any, path: Path) -> Any:
 def _parser_errors(parser: Any) -> str:
     """What the ONNX parser says, with the node that it says it of."""
     errors = [parser.get_error(i) for i in range(min(parser.num_errors, _SHOWN_ERRORS))]
-    return "; ".join(_parser_error(error) for error in errors)
+    text = "; ".join(_parser_error(error) for error in errors)
+    if "zero point" in text or "zeroPoint" in text:
+        text += "; remedy: export it in int8 with symmetric activations, the only ones that TensorRT takes"
+    return text
 
 
 def _parser_error(error: Any) -> str:

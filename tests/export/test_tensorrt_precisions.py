@@ -12,9 +12,13 @@ import tensorrt_rtx as trt
 from fetalseg.engines.tensorrt_builder import BuildSettings, build_engine
 from fetalseg.engines.tensorrt_graph import takeable_graph
 from fetalseg.engines.tensorrt_library import load_library
+from fetalseg.errors import ModelFileError
 from fetalseg.export.graph import CandidateGraph
 from fetalseg.export.half import half_graph
 from fetalseg.export.onnx import describe, to_onnx
+from fetalseg.export.quantise import quantise
+from fetalseg.export.verify import structured_frames
+from fetalseg.model_file import METADATA_KEY, read_facts
 
 ADA = BuildSettings(library="tensorrt_rtx", compute_capability="8.9")
 
@@ -35,6 +39,38 @@ def half(network, tmp_path_factory):
     path = tmp_path_factory.mktemp("half") / "half.onnx"
     onnx.save(to_onnx(half_graph(CandidateGraph(network, 60).eval()), facts), path)
     return path
+
+
+@pytest.fixture(scope="module")
+def quantised(exported, tmp_path_factory):
+    """Makes an int8 file with a kind of activations."""
+    path, _ = exported
+    facts = replace(read_facts(path), precision="int8")
+
+    def make(activations):
+        model = quantise(onnx.load(path), structured_frames(facts.input, 2), activations)
+        model.metadata_props.add(key=METADATA_KEY, value=facts.to_json())
+        out = tmp_path_factory.mktemp("int8") / f"{activations}.onnx"
+        onnx.save(model, out)
+        return out
+
+    return make
+
+
+def test_an_int8_file_with_symmetric_activations_builds(quantised):
+    path = quantised("symmetric")
+    assert set(outputs(path).values()) == {"float32"}
+    engine = build_engine(path, ADA)
+    assert engine.header.facts.precision == "int8"
+    assert len(engine.plan) > 100_000
+
+
+def test_an_int8_file_with_zero_points_is_refused_with_what_to_export_instead(quantised):
+    with pytest.raises(ModelFileError) as caught:
+        build_engine(quantised("asymmetric"), ADA)
+    assert "QuantizeLinear" in str(caught.value)
+    remedy = "; remedy: export it in int8 with symmetric activations, the only ones that TensorRT takes"
+    assert str(caught.value).endswith(remedy)
 
 
 def test_an_fp32_file_gives_float32(exported):
