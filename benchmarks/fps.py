@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import logging
+import os
 import sys
 import tempfile
 from dataclasses import asdict
@@ -32,6 +33,7 @@ from benchmarks.speed.comparison import SCHEMA, comparison_table, differences, r
 from benchmarks.speed.measuring import BLOCKS, WARM_UP, Asked, Measured, measure
 from benchmarks.speed.networks import find_network
 from benchmarks.speed.rows import print_row, print_summary, within
+from benchmarks.speed.sizes import size_of
 from benchmarks.speed.stages import Frames
 from benchmarks.speed.stand_in import INSTANCES
 from fetalseg.cli.demo import REAL_CINE
@@ -70,14 +72,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def size_of(text: str) -> tuple[int, int]:
-    """(h, w) from "416x288", width first, or "550"."""
-    parts = text.split("x")
-    if len(parts) > 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise argparse.ArgumentTypeError(f"expected a size as 550 or 416x288 (width x height), got {text!r}")
-    return int(parts[-1]), int(parts[0])
-
-
 def main(argv: list[str] | None = None) -> int:
     """Prints a table for each configuration; 0 passed, 1 over the budget or failed."""
     args = parse(argv)
@@ -96,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     machine, commit = this_machine(), commit_of()
     with open_source(REAL_CINE if args.source == "cine" else args.source) as source:
         frames = [frame.pixels for frame in itertools.islice(source, HELD_FRAMES)]
-    print(f"{machine}; commit {commit}")
+    print(f"{machine}; commit {commit}; load before {os.getloadavg()[0]:.2f}")
     with tempfile.TemporaryDirectory() as folder:
         asked = Asked(
             networks=[find_network(model, args.input, Path(folder)) for model in args.model],

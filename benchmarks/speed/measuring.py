@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.speed.energy import ProcessorEnergy
 from benchmarks.speed.gpu import Gpu, open_gpu
-from benchmarks.speed.networks import Network
+from benchmarks.speed.networks import NetworkFile
 from benchmarks.speed.pipeline import Pipelined
 from benchmarks.speed.rows import Row, Setup, latencies
 from benchmarks.speed.runtimes import runtime_version
@@ -45,7 +45,7 @@ class Asked:
         device: where to run; None: the engine's choice.
     """
 
-    networks: Sequence[Network]
+    networks: Sequence[NetworkFile]
     engines: Sequence[str]
     precisions: Sequence[str | None] = (None,)
     threads: int | None = None
@@ -70,7 +70,9 @@ class Measured:
 class _Configuration:
     """One model in one engine at one batch size."""
 
-    def __init__(self, network: Network, segmenter: Segmenter, frames: Frames, batch: int, threads: int | None) -> None:
+    def __init__(
+        self, network: NetworkFile, segmenter: Segmenter, frames: Frames, batch: int, threads: int | None
+    ) -> None:
         self.plain = OneAfterAnother(segmenter, frames, batch, stand_in=network.is_random)
         self.piped = Pipelined(segmenter, frames, batch, finishers=_FINISHERS, stand_in=network.is_random)
         self.batch = batch
@@ -161,7 +163,7 @@ def _load(
     return field
 
 
-def _setup(network: Network, engine: Engine, batch: int, threads: int | None) -> Setup:
+def _setup(network: NetworkFile, engine: Engine, batch: int, threads: int | None) -> Setup:
     facts = engine.facts
     return Setup(
         model=facts.name,

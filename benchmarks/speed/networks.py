@@ -1,29 +1,30 @@
-"""The model file to measure: one that exists, or one made for the purpose, good for its speed only."""
+"""The network to measure: one that exists, or one made for the purpose, good for its speed only."""
 
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fetalseg.errors import FetalsegError, MissingExtraError, ModelFileError
-from fetalseg.model_file import find_model, read_facts
+from fetalseg.errors import MissingExtraError, ModelFileError
+from fetalseg.model_file import ModelFacts, find_model, read_facts
 
 if TYPE_CHECKING:
+    from fetalseg.model.variants import Variant
     from fetalseg.model.yolact import Yolact
 
-__all__ = ["Network", "find_network"]
+__all__ = ["NetworkFile", "build_network", "find_network"]
 
-SHIPPED = "as shipped"
-RESIZED = "as shipped, but at an input they weren't trained for: speed only"
+SHIPPED = "as in the file"
+RESIZED = "as in the file, at an input they weren't trained for: speed only"
 RANDOM = "random weights: speed only"
 
 _SEED = 0
 
 
 @dataclass(frozen=True)
-class Network:
+class NetworkFile:
     """A model file.
 
     Attributes:
@@ -40,79 +41,103 @@ class Network:
         return self.weights == RANDOM
 
 
-def find_network(model: str, size: tuple[int, int] | None, folder: Path) -> Network:
+def find_network(model: str, size: tuple[int, int] | None, folder: Path) -> NetworkFile:
     """The file of a model, or one that is exported for the measurement.
 
     Args:
         model: a name, a path, or a variant for which no weights ship ("yolact-r50"), which gets seeded random ones.
-        size: (h, w) wanted of the network's input; None: the model's own. A model whose checkpoint lies beside it is
-            exported anew from that where the size is another.
+        size: (h, w) wanted of the network's input, for which a model is exported anew; None: the model's own.
         folder: where an exported file goes.
 
     Raises:
-        ModelFileError: no such model, or its input has another size and there is no checkpoint.
+        ModelFileError: no such model, or it can't have that input.
         MissingExtraError: an export is needed, and PyTorch isn't installed.
     """
-    try:
-        path = find_model(model)
-    except ModelFileError as error:
-        return _exported(model, None, size, folder, error)
-    if size is None or path.suffix == ".safetensors":
-        return Network(path)
-    rule = read_facts(path).input
-    if size == (rule.height, rule.width):
-        return Network(path)
-    checkpoint = path.with_suffix(".safetensors")
-    if not checkpoint.is_file():
-        raise ModelFileError(
-            f"the input of {path.name} is {rule.width}x{rule.height} and fixed, and no checkpoint lies beside it to "
-            f"export anew at {size[1]}x{size[0]}"
-        )
-    return _exported(path.stem, checkpoint, size, folder, None)
+    path = _existing(model)
+    if path is not None:
+        rule = None if path.suffix == ".safetensors" else read_facts(path).input
+        if size is None or (rule is not None and size == (rule.height, rule.width)):
+            return NetworkFile(path)
+    network, facts, weights = build_network(model, size)
+    from fetalseg.export.onnx import export_network
+
+    out = folder / f"{facts.name}-{facts.input.width}x{facts.input.height}.onnx"
+    export_network(network, out, facts)
+    return NetworkFile(out, weights)
 
 
-def _exported(
-    name: str, checkpoint: Path | None, size: tuple[int, int] | None, folder: Path, unknown: FetalsegError | None
-) -> Network:
+def build_network(model: str, size: tuple[int, int] | None) -> tuple[Yolact, ModelFacts, str]:
+    """A model's network in PyTorch, in evaluation mode, its facts, and what its weights are worth.
+
+    Args:
+        model: see `find_network`.
+        size: likewise.
+
+    Raises:
+        ModelFileError, MissingExtraError: see `find_network`.
+    """
     if importlib.util.find_spec("torch") is None:
-        raise unknown or MissingExtraError("torch", "train")
-    import torch
+        raise MissingExtraError("torch", "train")
+    path = _existing(model)
+    if path is None:
+        return _random(model, size)
+    network, facts = _loaded(path)
+    if size is None or size == (facts.input.height, facts.input.width):
+        return network, facts, SHIPPED
 
-    from fetalseg.model.variants import VARIANTS
-
-    if checkpoint is None and name not in VARIANTS:
-        assert unknown is not None
-        raise ModelFileError(f"{unknown}; without weights there are {', '.join(VARIANTS)}")
-
-    from fetalseg.export.onnx import describe, export_network
-    from fetalseg.model.checkpoint import load_checkpoint
     from fetalseg.model.yolact import Yolact
 
-    trained, facts = load_checkpoint(checkpoint) if checkpoint else (None, {})
-    variant = trained.variant if trained else VARIANTS[name]
-    rule = variant.input if size is None else replace(variant.input, height=size[0], width=size[1])
+    variant = _resized(network.variant, size)
+    other = Yolact(variant).fuse()
+    other.load_state_dict(network.state_dict())
+    shape = (variant.prototypes, *variant.prototype_shape)
+    return other, replace(facts, input=variant.input, prototypes=shape, architecture=asdict(variant)), RESIZED
+
+
+def _existing(model: str) -> Path | None:
+    """The file of a model; None of a variant for which there is none."""
     try:
-        variant = replace(variant, input=rule)
-    except ValueError as error:
-        raise ModelFileError(f"{name} can't be built for an input of {rule.width}x{rule.height}: {error}") from None
-    with torch.random.fork_rng():
-        torch.manual_seed(_SEED)
-        network = Yolact(variant).eval()
-        if trained:
-            network.load_state_dict(trained.state_dict())
-        else:
-            _normalise(network)
-    path = folder / f"{name}-{rule.width}x{rule.height}.onnx"
-    export_network(network, path, describe(network, facts, name=name, version="0"))
-    return Network(path, RESIZED if trained else RANDOM)
+        return find_model(model)
+    except ModelFileError as error:
+        if importlib.util.find_spec("torch") is None:
+            raise
+        from fetalseg.model.variants import VARIANTS
+
+        if model in VARIANTS:
+            return None
+        raise ModelFileError(f"{error}; variants without weights: {', '.join(VARIANTS)}") from None
 
 
-def _normalise(network: Yolact) -> None:
-    """Gives the normalisation layers the statistics of noise: else values of random layers grow from stage to stage."""
+def _loaded(path: Path) -> tuple[Yolact, ModelFacts]:
+    from fetalseg.export.describe import describe
+    from fetalseg.export.exported_network import load_exported
+    from fetalseg.model.checkpoint import load_checkpoint
+
+    if path.suffix != ".safetensors":
+        return load_exported(path)
+    network, training = load_checkpoint(path)
+    return network.fuse(), describe(network, training)
+
+
+def _random(name: str, size: tuple[int, int] | None) -> tuple[Yolact, ModelFacts, str]:
     import torch
 
-    network.train()
-    with torch.no_grad():
-        for _ in range(10):
-            network(255 * torch.rand(2, network.variant.input.channels, 128, 128))
-    network.eval()
+    from benchmarks.speed.random_weights import settle_batch_norm
+    from fetalseg.export.describe import describe
+    from fetalseg.model.variants import VARIANTS
+    from fetalseg.model.yolact import Yolact
+
+    with torch.random.fork_rng():
+        torch.manual_seed(_SEED)
+        network = Yolact(_resized(VARIANTS[name], size))
+        settle_batch_norm(network, 255 * torch.rand(2, network.variant.input.channels, 128, 128))
+    return network.fuse(), describe(network, {}, name=name, version="0"), RANDOM
+
+
+def _resized(variant: Variant, size: tuple[int, int] | None) -> Variant:
+    if size is None:
+        return variant
+    try:
+        return replace(variant, input=replace(variant.input, height=size[0], width=size[1]))
+    except ValueError as error:
+        raise ModelFileError(f"{variant.name} can't have an input of {size[1]}x{size[0]}: {error}") from None

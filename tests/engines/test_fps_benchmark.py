@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,7 +51,7 @@ def test_it_prints_every_stage_and_writes_json(
         (2, 3, 1),
     ]
     for row in written["rows"]:
-        assert (row["setup"]["model"], row["setup"]["weights"]) == ("crafted", "as shipped")
+        assert (row["setup"]["model"], row["setup"]["weights"]) == ("crafted", "as in the file")
         assert row["setup"]["runtime"].startswith("onnxruntime")
         longest = {stage: values["max"] for stage, values in row["latency_ms"].items()}
         assert list(longest) == STAGES
@@ -68,7 +67,7 @@ def test_a_model_that_is_not_there_is_said_in_one_line(capsys: pytest.CaptureFix
     assert main(["--model", "no-such-model"]) == 1
     said = capsys.readouterr().err
     assert said.startswith("fps: ")
-    assert "without weights there are yolact-r50" in said
+    assert "variants without weights: yolact-r50" in said
 
 
 def test_configurations_take_turns_and_stand_beside_the_first(
@@ -123,19 +122,24 @@ def test_a_variant_without_weights_is_measured_with_random_ones_and_says_so(
     assert (setup["model"], setup["input"]) == ("fetalseg-test", [64, 48])
 
 
-def test_a_model_with_its_checkpoint_is_measured_at_another_input(
-    source: list[str], tiny_checkpoint: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("kind", ["exported", "checkpoint"])
+def test_a_model_is_measured_at_another_input(
+    kind: str, source: list[str], tiny_checkpoint: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = tmp_path / "mine.onnx"
-    shutil.copy(tiny_model, model)
-    arguments = ["--model", str(model), "--input", "64x48", *source, "--frames", "2"]
+    model = tiny_model if kind == "exported" else tiny_checkpoint
 
-    assert main(arguments) == 1
-    assert "mine.onnx is 96x64 and fixed, and no checkpoint lies beside it" in capsys.readouterr().err
+    assert main(["--model", str(model), "--input", "64x48", *source, "--frames", "2"]) == 0
 
-    shutil.copy(tiny_checkpoint, tmp_path / "mine.safetensors")
-    assert main(arguments) == 0
-    assert "mine 64x48, " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "fetalseg-test 64x48, " in printed
+    assert "at an input they weren't trained for: speed only" in printed
+
+
+def test_an_input_that_a_model_cannot_have_is_said(
+    source: list[str], tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--model", str(tiny_model), "--input", "61", *source]) == 1
+    assert "fetalseg-test can't have an input of 61x61: features of stride 4" in capsys.readouterr().err
 
 
 def test_runs_are_compared_stage_by_stage(

@@ -1,0 +1,1 @@
+"""Networks that `benchmarks/peers.py` runs side by side."""

@@ -1,0 +1,116 @@
+"""Who takes part: the networks that were asked for, in the runtimes that can run them."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from benchmarks.peer_models.network_file import NetworkAlone
+from benchmarks.peer_models.ours import EagerNetwork, ServedNetwork
+from benchmarks.peer_models.peer import FrameToMasks, Peer
+from benchmarks.peer_models.place import Place
+from benchmarks.peer_models.plan import Plan
+from benchmarks.peer_models.rcnn import MaskRcnn
+from benchmarks.speed.networks import find_network
+from benchmarks.speed.stages import Frames
+from fetalseg.engines.base import usable_cores
+from fetalseg.model_file import list_models
+
+__all__ = ["Field", "gather"]
+
+_SIZED = ("mask-rcnn", "mask-scoring-rcnn", "detectron2")
+_SEG = "-seg"  # ending of ultralytics' names
+
+
+@dataclass
+class Field:
+    """Who takes part.
+
+    Attributes:
+        contestants: the first is the one that the others are held against.
+        bars: pairs of places: our model, and a YOLO of the same input and runtime.
+        left_out: who can't take part, and why.
+    """
+
+    contestants: list[FrameToMasks | NetworkAlone] = field(default_factory=list)
+    bars: list[tuple[int, int]] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    def add(self, peer: Peer, frames: Frames) -> int:
+        """Adds a peer; returns its place."""
+        self.contestants.append(FrameToMasks(peer, frames))
+        return len(self.contestants) - 1
+
+
+def gather(plan: Plan, frames: Frames, folder: Path) -> Field:
+    """Builds all of them; who isn't installed is left out.
+
+    Args:
+        plan: what to run.
+        frames: that they share.
+        folder: for files that are exported on the way.
+
+    Raises:
+        ValueError, FetalsegError: a network or runtime that is there can't be used.
+    """
+    found = Field()
+    torch.set_num_threads(plan.threads or usable_cores())
+    for runtime in plan.runtimes:
+        if importlib.util.find_spec(runtime) is None:
+            found.left_out.append(f"{runtime} isn't installed")
+        elif runtime == "torch":
+            _add_eager(found, plan, frames)
+        else:
+            _add_served(found, plan, frames, folder, runtime)
+    return found
+
+
+def _add_eager(found: Field, plan: Plan, frames: Frames) -> None:
+    place = Place(plan.precision, plan.device)
+    for name in plan.peers:
+        if name in ("mask-rcnn", "mask-scoring-rcnn"):
+            found.add(MaskRcnn(plan.size, place, mask_scoring=name == "mask-scoring-rcnn"), frames)
+        elif name == "detectron2":
+            if importlib.util.find_spec("detectron2") is None:
+                found.left_out.append("detectron2's Mask R-CNN: it isn't installed (no wheel: built from its source)")
+                continue
+            from benchmarks.peer_models.detectron2_rcnn import Detectron2MaskRcnn
+
+            found.add(Detectron2MaskRcnn(plan.size, place), frames)
+        elif name.endswith(_SEG):
+            if importlib.util.find_spec("ultralytics") is None:
+                found.left_out.append(f"{name}: ultralytics isn't installed (AGPL-3.0: yours to install, never ours)")
+                continue
+            from benchmarks.peer_models.yolo import InstalledYolo
+
+            yolo = InstalledYolo(name, plan.size, place)
+            width, height = yolo.facts.input
+            of_yolo = found.add(yolo, frames)
+            found.bars.append((found.add(EagerNetwork(plan.bar_model, (height, width), place), frames), of_yolo))
+        else:
+            found.add(EagerNetwork(name, _own_size(name, plan.size), place), frames)
+
+
+def _add_served(found: Field, plan: Plan, frames: Frames, folder: Path, runtime: str) -> None:
+    for name in plan.peers:
+        if name in _SIZED or name.endswith(_SEG):
+            continue
+        file = find_network(name, _own_size(name, plan.size), folder)
+        found.add(ServedNetwork(file, runtime, precision=plan.precision, threads=plan.threads), frames)
+    if plan.yolo_onnx is None:
+        return
+    yolo = NetworkAlone(plan.yolo_onnx, runtime, precision=plan.precision, threads=plan.threads, size=plan.size)
+    found.contestants.append(yolo)
+    width, height = yolo.facts.input
+    file = find_network(plan.bar_model, (height, width), folder)
+    ours = ServedNetwork(file, runtime, precision=plan.precision, threads=plan.threads, as_shipped=True)
+    found.bars.append((found.add(ours, frames), len(found.contestants) - 2))
+
+
+def _own_size(name: str, size: tuple[int, int]) -> tuple[int, int] | None:
+    """None, its own, of a model that exists; the common one of a variant without weights."""
+    is_file = name in list_models() or name.endswith((".onnx", ".safetensors"))
+    return None if is_file else size

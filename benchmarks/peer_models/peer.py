@@ -1,0 +1,106 @@
+"""What a network offers to be compared."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.speed.stages import Frames
+
+__all__ = ["KEPT", "Found", "FrameToMasks", "Peer", "PeerFacts"]
+
+KEPT = 12  # detections of a frame that every network keeps, as many as a full view has
+
+
+class Found(NamedTuple):
+    """What came out of one frame.
+
+    Attributes:
+        instances: with a bool mask each.
+        area: of their boxes together, in frames; masks of large boxes cost more.
+    """
+
+    instances: int
+    area: float
+
+
+@dataclass(frozen=True)
+class PeerFacts:
+    """What is compared.
+
+    Attributes:
+        name: of the network.
+        runtime: what runs it, "torch".
+        precision: what it computes in.
+        input: [w, h], px.
+        weights: what they are worth.
+        kept: which detections are kept.
+    """
+
+    name: str
+    runtime: str
+    precision: str
+    input: tuple[int, int]
+    weights: str
+    kept: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.input[0]}x{self.input[1]}, {self.runtime} {self.precision}"
+
+
+class Peer(Protocol):
+    """A network and what stands before and behind it."""
+
+    facts: PeerFacts
+
+    def prepare(self, frame: npt.NDArray[np.uint8]) -> Any:
+        """The network's input, uint8 where its device reads it, from a frame uint8 [H, W] or [H, W, 3]."""
+
+    def infer(self, prepared: Any, stages: dict[str, float]) -> Any:
+        """The network alone; ends when its device has ended.
+
+        `stages["infer"]` is filled, in ms, where the call does more than that.
+        """
+
+    def finish(self, outputs: Any, frame_shape: tuple[int, int]) -> Found:
+        """Bool masks in pixels of the frame (H, W), in the processor's memory."""
+
+
+class FrameToMasks:
+    """A contestant with one figure for the network alone and one for all of it, in ms.
+
+    Args:
+        peer: the network.
+        frames: repeated without an end.
+
+    Attributes:
+        facts: of the peer.
+        found: of each frame so far.
+    """
+
+    def __init__(self, peer: Peer, frames: Frames) -> None:
+        self.facts = peer.facts
+        self._peer = peer
+        self.found: list[Found] = []
+        self._frames = itertools.cycle(frames)
+
+    def __call__(self, count: int) -> dict[str, list[float]]:
+        """Runs that many frames."""
+        rows = [self._run(next(self._frames)) for _ in range(count)]
+        return {name: [row[i] for row in rows] for i, name in enumerate(("model", "frame_to_masks"))}
+
+    def _run(self, frame: npt.NDArray[np.uint8]) -> tuple[float, float]:
+        stages: dict[str, float] = {}
+        start = time.perf_counter()
+        prepared = self._peer.prepare(frame)
+        before = time.perf_counter()
+        outputs = self._peer.infer(prepared, stages)
+        after = time.perf_counter()
+        self.found.append(self._peer.finish(outputs, (frame.shape[0], frame.shape[1])))
+        end = time.perf_counter()
+        return stages.get("infer", 1000 * (after - before)), 1000 * (end - start)
