@@ -176,7 +176,7 @@ def _parser_errors(parser: Any) -> str:
     errors = [parser.get_error(i) for i in range(min(parser.num_errors, _SHOWN_ERRORS))]
     text = "; ".join(_parser_error(error) for error in errors)
     if "zero point" in text or "zeroPoint" in text:
-        text += "; remedy: export it in int8 with symmetric activations, the only ones that TensorRT takes"
+        text += "; remedy: export it with --precision int8 --activations symmetric"
     return text
 
 

@@ -110,9 +110,9 @@ def read_engine(path: str | Path) -> EngineFile:
     return EngineFile(_read_header(path, body[_LENGTH_BYTES:end]), body[end:])
 
 
-def _rebuild(path: Path, model: str = "MODEL") -> str:
+def _rebuild(path: Path, model: str = "MODEL.onnx") -> str:
     """The remedy for an engine that can't be used, as the end of a sentence."""
-    return f"remedy: build it again with: fetalseg export {model}.onnx --format tensorrt --out {path.name}"
+    return f"remedy: build it again with: fetalseg export {model} --format tensorrt --out {path.name}"
 
 
 def _read_header(path: Path, text: bytes) -> EngineHeader:

@@ -109,7 +109,7 @@ def test_an_engine_of_another_version_is_refused_before_tensorrt_sees_it(for_ada
         Segmenter.load(path, "tensorrt")
     assert str(caught.value) == (
         f"old.engine was built with TensorRT-RTX 1.0.0.21; here is {load_library('tensorrt_rtx').version}; "
-        "remedy: build it again with: fetalseg export crafted.onnx --format tensorrt --out old.engine"
+        "remedy: build it again with: fetalseg export crafted --format tensorrt --out old.engine"
     )
 
 

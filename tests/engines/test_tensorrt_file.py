@@ -181,7 +181,7 @@ def test_an_engine_of_another_version_is_refused() -> None:
         check_library(Path("x/a.engine"), an_engine().header, library)
     assert str(caught.value) == (
         "a.engine was built with TensorRT-RTX 1.7.1.116; here is 1.6.0.9; "
-        "remedy: build it again with: fetalseg export crafted.onnx --format tensorrt --out a.engine"
+        "remedy: build it again with: fetalseg export crafted --format tensorrt --out a.engine"
     )
     check_library(Path("a.engine"), replace(an_engine().header, library_version="1.6.0.9"), library)
 
@@ -191,7 +191,7 @@ def test_an_engine_for_another_compute_capability_is_refused() -> None:
         check_gpu(Path("x/a.engine"), an_engine().header, Gpu("NVIDIA GeForce RTX 3090", "8.6"))
     assert str(caught.value) == (
         "a.engine was built for compute capability 8.9; NVIDIA GeForce RTX 3090 has 8.6; "
-        "remedy: build it again with: fetalseg export crafted.onnx --format tensorrt --out a.engine"
+        "remedy: build it again with: fetalseg export crafted --format tensorrt --out a.engine"
     )
 
 

@@ -69,7 +69,7 @@ def test_an_int8_file_with_zero_points_is_refused_with_what_to_export_instead(qu
     with pytest.raises(ModelFileError) as caught:
         build_engine(quantised("asymmetric"), ADA)
     assert "QuantizeLinear" in str(caught.value)
-    remedy = "; remedy: export it in int8 with symmetric activations, the only ones that TensorRT takes"
+    remedy = "; remedy: export it with --precision int8 --activations symmetric"
     assert str(caught.value).endswith(remedy)
 
 
