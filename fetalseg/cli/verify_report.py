@@ -15,8 +15,8 @@ from fetalseg.verification.verifier import NotRun, Row, Verifier
 __all__ = ["print_report", "report"]
 
 _HEADINGS = (
-    "engine", "precision", "device", "score", "box px", "mask IoU", "mean", "missing", "extra", "near", "ties",
-    "candidates off",
+    "engine", "precision", "device", "score", "box px", "mask IoU", "off", "mean IoU", "missing", "extra", "near",
+    "ties", "candidates off",
 )  # fmt: skip
 
 
@@ -97,6 +97,7 @@ def _figures(row: Row) -> dict[str, float | int | None]:
         "score": differences.score,
         "box_px": differences.box_px,
         "mask_iou": differences.smallest_mask_iou,
+        "off_share": differences.off_share if differences.compared else None,
         "mean_mask_iou": differences.mean_mask_iou,
         "missing": differences.missing,
         "extra": differences.extra,
@@ -109,7 +110,7 @@ def _figures(row: Row) -> dict[str, float | int | None]:
 
 def _tolerance(limits: Any) -> dict[str, float | int | None]:
     return {
-        "score": limits.score, "box_px": limits.box_px, "mask_iou": limits.mask_iou,
+        "score": limits.score, "box_px": limits.box_px, "mask_iou": limits.mask_iou, "off_share": limits.off,
         "mean_mask_iou": limits.mean_mask_iou, "missing": 0, "extra": 0, "near_threshold": None, "ties": None,
         "unusual_share": limits.unusual,
     }  # fmt: skip
@@ -121,8 +122,8 @@ def _cells(row: Row) -> list[str]:
 
 def _cells_of(figures: Mapping[str, float | int | None]) -> list[str]:
     """In the order of the headings from "score" on."""
-    formats = {"score": ".2g", "box_px": ".2g", "mask_iou": ".4f", "mean_mask_iou": ".5f", "missing": "d"}
-    formats |= {"extra": "d", "near_threshold": "d", "ties": "d", "unusual_share": ".2%"}
+    formats = {"score": ".2g", "box_px": ".2g", "mask_iou": ".4f", "off_share": ".1%", "mean_mask_iou": ".5f"}
+    formats |= {"missing": "d", "extra": "d", "near_threshold": "d", "ties": "d", "unusual_share": ".2%"}
     return [_number(figures.get(name), form) for name, form in formats.items()]
 
 

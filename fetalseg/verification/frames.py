@@ -23,13 +23,13 @@ Frames = list[npt.NDArray[np.uint8]]
 
 
 def default_frames(count: int) -> Frames:
-    """Synthetic frames of all views and of none in turn, then five that no scanner makes; always the same.
+    """Synthetic frames of all views and of none in turn, then four that no scanner makes; always the same.
 
     Args:
         count: synthetic frames, at least 1.
 
     Returns:
-        count + 5 frames, uint8 gray [HEIGHT, WIDTH].
+        count + 4 frames, uint8 gray [HEIGHT, WIDTH].
     """
     views = itertools.cycle([*VIEW_ORDER, NO_VIEW])
     scanned = [
@@ -53,10 +53,12 @@ def frames_of(spec: str, count: int) -> Frames:
 
 
 def _extremes() -> Iterator[npt.NDArray[np.uint8]]:
-    """Noise, black, white, a ramp of all gray levels and a fine checkerboard: where rounding and clipping show."""
+    """Noise, black, a ramp of all gray levels and a fine checkerboard: where rounding and clipping show.
+
+    None that is white all over: what a network makes of that is chance, and another in each precision.
+    """
     yield np.random.default_rng(SEED).integers(0, 256, (HEIGHT, WIDTH), np.uint8)
     yield np.zeros((HEIGHT, WIDTH), np.uint8)
-    yield np.full((HEIGHT, WIDTH), 255, np.uint8)
     rows, columns = np.indices((HEIGHT, WIDTH))
     yield (columns * 255 // (WIDTH - 1)).astype(np.uint8)
     yield ((rows // 4 + columns // 4) % 2 * 255).astype(np.uint8)

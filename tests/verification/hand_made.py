@@ -13,7 +13,15 @@ CRANIUM, HEART, FEMUR = 0, 1, 2
 NAMES = ("cranium", "heart", "femur")
 
 LIMITS = Limits(
-    score=0.05, box_px=2.0, mask_iou=0.8, mean_mask_iou=0.9, usual_score=0.01, usual_box_px=0.5, unusual=0.1, ap=0.01
+    score=0.05,
+    box_px=2.0,
+    mask_iou=0.8,
+    off=0.0,
+    mean_mask_iou=0.9,
+    usual_score=0.01,
+    usual_box_px=0.5,
+    unusual=0.1,
+    ap=0.01,
 )
 # Of cranium and heart only the best is shown.
 DECISIONS = Decisions(
