@@ -20,7 +20,7 @@ import onnxruntime
 import pytest
 from cuda.bindings import runtime
 
-from fetalseg.engines import cuda_runtime, tensorrt_engine
+from fetalseg.engines import cuda_runtime, tensorrt_builder, tensorrt_engine
 from fetalseg.engines.cuda_runtime import Gpu
 from fetalseg.engines.tensorrt_file import EngineFile, EngineHeader, write_engine
 from fetalseg.engines.tensorrt_library import LibraryName, TensorRtLibrary
@@ -224,6 +224,68 @@ class _Engine:
         return _Context(self._cuda, self._session, own_memory=how != "user managed")
 
 
+class _Builder:
+    """Builds by taking the ONNX file as the plan."""
+
+    def __init__(self, log: Any) -> None:
+        self.config = _BuilderConfig()
+
+    def create_network(self, flags: int) -> SimpleNamespace:
+        return SimpleNamespace()
+
+    def create_builder_config(self) -> _BuilderConfig:
+        return self.config
+
+    def create_optimization_profile(self) -> SimpleNamespace:
+        return SimpleNamespace(set_shape=lambda name, smallest, best, largest: None)
+
+    def build_serialized_network(self, network: Any, config: _BuilderConfig) -> bytes:
+        if config.cache is not None:
+            config.cache.times += b" and of this one"
+        return bytes(network.plan)
+
+
+class _BuilderConfig:
+    cache: _TimingCache | None = None
+
+    def clear_flag(self, flag: str) -> None:
+        assert flag == "tf32"
+
+    def set_flag(self, flag: str) -> None:
+        assert flag == "strict nans"
+
+    def add_optimization_profile(self, profile: Any) -> int:
+        return 0
+
+    def create_timing_cache(self, times: bytes) -> _TimingCache | None:
+        return None if times.startswith(b"garbage") else _TimingCache(times)
+
+    def set_timing_cache(self, cache: _TimingCache, ignore_mismatch: bool) -> bool:
+        self.cache = cache
+        return not cache.times.startswith(b"times of another GPU")
+
+
+class _TimingCache:
+    def __init__(self, times: bytes) -> None:
+        self.times = times
+
+    def serialize(self) -> bytes:
+        return self.times
+
+
+class _Parser:
+    def __init__(self, network: SimpleNamespace, log: Any) -> None:
+        self._network = network
+
+    def parse(self, model: bytes) -> bool:
+        session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        inputs, outputs = session.get_inputs(), session.get_outputs()
+        self._network.plan = model
+        self._network.num_inputs, self._network.get_input = len(inputs), inputs.__getitem__
+        self._network.num_outputs, self._network.get_output = len(outputs), outputs.__getitem__
+        return True
+
+
 def simulated_library(cuda: SimulatedCuda, name: LibraryName) -> TensorRtLibrary:
     """A library, version 0, whose engines run on `cuda`."""
 
@@ -236,6 +298,10 @@ def simulated_library(cuda: SimulatedCuda, name: LibraryName) -> TensorRtLibrary
         Runtime=lambda log: SimpleNamespace(deserialize_cuda_engine=deserialise),
         nptype=types.__getitem__,
         ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED="user managed"),
+        Builder=_Builder,
+        OnnxParser=_Parser,
+        NetworkDefinitionCreationFlag=SimpleNamespace(STRONGLY_TYPED=1),
+        BuilderFlag=SimpleNamespace(TF32="tf32", STRICT_NANS="strict nans"),
         CudaGraphStrategy=SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole graph"),
     )
     return TensorRtLibrary(name, module, _Log())
@@ -246,8 +312,9 @@ def simulate(monkeypatch: pytest.MonkeyPatch, name: LibraryName) -> SimulatedCud
     cuda = SimulatedCuda()
     library = simulated_library(cuda, name)
     monkeypatch.setattr(cuda_runtime, "cudart", cuda)
-    monkeypatch.setattr(tensorrt_engine, "find_gpu", lambda: Gpu("simulated", "8.9"))
-    monkeypatch.setattr(tensorrt_engine, "load_library", lambda name: library)
+    for module in (tensorrt_engine, tensorrt_builder):
+        monkeypatch.setattr(module, "find_gpu", lambda: Gpu("simulated", "8.9"))
+        monkeypatch.setattr(module, "load_library", lambda name=None: library)
     return cuda
 
 

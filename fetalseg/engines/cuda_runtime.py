@@ -70,7 +70,7 @@ def find_gpu() -> Gpu:
         )
     if code != cudart.cudaError_t.cudaSuccess:
         raise EngineError(f"the NVIDIA GPU can't be used: {_describe(code)}; remedy: look at nvidia-smi")
-    return Gpu(properties.name.decode(), f"{properties.major}.{properties.minor}")
+    return Gpu(properties.name.decode().rstrip("\0"), f"{properties.major}.{properties.minor}")
 
 
 def _version(number: int) -> str:

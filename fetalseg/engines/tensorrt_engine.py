@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from pathlib import Path
 from typing import Self
@@ -14,14 +15,16 @@ from fetalseg.engines.base import Engine
 from fetalseg.engines.cuda_runtime import find_gpu
 from fetalseg.engines.tensorrt_builder import BuildSettings, build_engine
 from fetalseg.engines.tensorrt_cache import cache_path, load_or_build
-from fetalseg.engines.tensorrt_file import SUFFIX, EngineHeader, check_gpu, check_library, read_engine
+from fetalseg.engines.tensorrt_file import SUFFIX, EngineFile, EngineHeader, check_gpu, check_library, read_engine
 from fetalseg.engines.tensorrt_kernels import SUFFIX as KERNELS_SUFFIX
-from fetalseg.engines.tensorrt_library import load_library
+from fetalseg.engines.tensorrt_library import TensorRtLibrary, load_library
 from fetalseg.engines.tensorrt_session import TensorRtSession
 from fetalseg.errors import EngineError
 from fetalseg.model_file import ModelFacts, read_facts
 
 __all__ = ["TensorRtEngine"]
+
+logger = logging.getLogger(__name__)
 
 
 class TensorRtEngine(Engine):
@@ -74,8 +77,8 @@ class TensorRtEngine(Engine):
         else:
             _check_precision(path, read_facts(path), precision)
             gpu = find_gpu()
-            engine = build_engine(path) if engine_cache is None else load_or_build(path, BuildSettings(), engine_cache)
-            library = load_library(engine.header.library)
+            library = load_library()
+            engine = _build_here(path, library, engine_cache)
         kernels = None if engine_cache is None else cache_path(engine_cache, engine.header, KERNELS_SUFFIX)
         session = TensorRtSession(library, engine, path.name, kernels)
         return cls(session, engine.header, f"{gpu.name}, {library.title} {library.version}")
@@ -94,6 +97,16 @@ class TensorRtEngine(Engine):
             if len(images) <= self._max_batch:
                 return self._session.run(images, stages)
             return _run_in_parts(self._session, images, self._max_batch, stages)
+
+
+def _build_here(path: Path, library: TensorRtLibrary, engine_cache: Path | None) -> EngineFile:
+    settings = BuildSettings(library=library.name)
+    if engine_cache is not None:
+        return load_or_build(path, settings, engine_cache)
+    if library.name == "tensorrt":  # which measures kernel after kernel; TensorRT-RTX takes seconds
+        remedy = "engine_cache=FOLDER (--engine-cache) keeps it for the next start"
+        logger.warning("%s builds an engine of %s, which can take minutes; %s", library.title, path.name, remedy)
+    return build_engine(path, settings)
 
 
 def _run_in_parts(

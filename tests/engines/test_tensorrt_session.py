@@ -14,6 +14,7 @@ from simulated_gpu import as_plan, simulate
 
 from fetalseg.candidates import Candidates
 from fetalseg.engines.sealed_file import write_sealed
+from fetalseg.engines.tensorrt_builder import BuildSettings, build_engine
 from fetalseg.engines.tensorrt_engine import TensorRtEngine
 from fetalseg.engines.tensorrt_library import LibraryName
 from fetalseg.errors import EngineError, ModelFileError
@@ -171,3 +172,53 @@ def test_kernels_that_cannot_be_written_cost_only_the_next_start(
         assert_crafted(engine.infer(DARK))
     (warning,) = caplog.messages
     assert warning.startswith("the kernels are not kept for the next start: can't write ")
+
+
+def test_tensorrt_builds_at_start_and_says_how_to_spare_the_next_start_that(
+    crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    simulate(monkeypatch, "tensorrt")
+    with TensorRtEngine.load(crafted) as engine:
+        assert_crafted(engine.infer(DARK))
+    assert caplog.messages == [
+        "TensorRT builds an engine of crafted.onnx, which can take minutes; "
+        "engine_cache=FOLDER (--engine-cache) keeps it for the next start"
+    ]
+    caplog.clear()
+    with TensorRtEngine.load(crafted, engine_cache=tmp_path / "kept") as engine:
+        assert_crafted(engine.infer(DARK))
+    assert caplog.messages == []
+    (kept,) = (tmp_path / "kept").iterdir()
+    assert kept.suffix == ".engine"
+
+
+def test_a_timing_cache_is_made_read_and_extended(
+    crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulate(monkeypatch, "tensorrt")
+    times = tmp_path / "times"
+    build_engine(crafted, BuildSettings(timing_cache=times))
+    assert times.read_bytes() == b" and of this one"
+    build_engine(crafted, BuildSettings(timing_cache=times))
+    assert times.read_bytes() == b" and of this one and of this one"
+
+
+@pytest.mark.parametrize("old", [b"garbage", b"times of another GPU"])
+def test_a_timing_cache_that_is_of_no_use_here_is_written_anew_with_a_warning(
+    old: bytes, crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    simulate(monkeypatch, "tensorrt")
+    times = tmp_path / "times"
+    times.write_bytes(old)
+    build_engine(crafted, BuildSettings(timing_cache=times))
+    assert times.read_bytes() == b" and of this one"
+    assert caplog.messages == [f"the timing cache {times} is of another GPU or TensorRT; it is written anew"]
+
+
+def test_tensorrt_builds_only_for_the_gpu_of_its_machine(crafted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    simulate(monkeypatch, "tensorrt")
+    message = "^tensorrt builds for the GPU of this machine; a compute capability is a choice of tensorrt_rtx$"
+    with pytest.raises(ValueError, match=message):
+        build_engine(crafted, BuildSettings(compute_capability="8.9"))
+    header = build_engine(crafted).header
+    assert (header.library, header.gpu, header.compute_capability) == ("tensorrt", "simulated", "8.9")
