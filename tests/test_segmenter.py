@@ -74,6 +74,20 @@ def test_segment_is_its_three_stages(crafted: Segmenter) -> None:
     assert_equal(crafted.finish(candidates, geometry), crafted.segment(pixels))
 
 
+def test_times_of_the_network_and_the_device_are_the_engines_to_tell(crafted: Segmenter) -> None:
+    stages: dict[str, float] = {}
+    crafted.infer(np.zeros((1, 24, 32, 1), np.uint8), stages=stages)
+    assert stages["infer"] > 0
+
+
+def test_a_device_and_a_folder_of_built_engines_are_handed_on(tmp_path: Path) -> None:
+    path = write_crafted_model(tmp_path / "crafted.onnx")
+    with Segmenter.load(path, threads=1, device="cpu", engine_cache=tmp_path) as segmenter:
+        assert segmenter.engine.device == "CPU, 1 thread"
+    with pytest.raises(ValueError, match="unknown device 'gpu'"):
+        Segmenter.load(path, device="gpu")
+
+
 def test_prepare_writes_into_a_given_array(crafted: Segmenter) -> None:
     out = np.full((24, 32, 1), 9, np.uint8)
     image, _ = crafted.prepare(np.zeros((24, 32), np.uint8), out)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from crafted_model import crafted_facts
+from crafted_model import crafted_facts, write_crafted_model
 
 ort = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
@@ -114,3 +115,12 @@ def test_tensorrt_is_told_the_shapes_and_types_of_the_file_and_where_to_keep_eng
 def test_another_precision_than_the_files_names_the_remedy(tiny_model: Path) -> None:
     with pytest.raises(ValueError, match=r"in fp32; 'int8' can't be chosen here, only with fetalseg export"):
         load_engine(tiny_model, "onnxruntime", precision="int8")
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="Arm processors have kernels for halves")
+def test_an_fp16_file_is_said_to_be_computed_in_fp32_where_the_processor_has_no_other_way(tmp_path: Path) -> None:
+    facts = replace(crafted_facts(), precision="fp16").to_json()
+    path = write_crafted_model(tmp_path / "crafted.onnx", facts=facts)
+    for precision in (None, "fp16"):
+        with load_engine(path, "onnxruntime", precision=precision, device="cpu") as engine:
+            assert engine.precision == "fp32"
