@@ -49,9 +49,9 @@ class OpenVinoEngine(Engine):
         Args:
             path: an exported file.
             precision: "fp32", "bf16" or "fp16", whatever the file's weights are stored in; None: bf16 where the
-                processor has units for it, else fp32. A file in int8 is computed in int8, and what it leaves in floating
-                point in fp32: with that in bf16 a frame takes 1.27 times as long (fetalseg-s, one core of an EPYC
-                9004), because its tensors change their type more often.
+                processor has units for it, else fp32. A file in int8 is computed in int8, and what it leaves in
+                floating point in fp32: with that in bf16 a frame takes 1.27 times as long (fetalseg-s, one core of an
+                EPYC 9004), because its tensors change their type more often.
             threads: see `Engine.load`.
         """
         facts = read_facts(path)
