@@ -43,8 +43,8 @@ class BufferedNetwork:
     """A network fed from NumPy, for each size of batch through buffers of its own.
 
     On a GPU the computation of a size of batch is captured as a CUDA graph when it first comes, and replayed from then
-    on: launching the few hundred kernels one by one takes a processor longer than a GPU takes to run them. Everything
-    runs on a stream of its own. `run` may be called from several threads; they take turns.
+    on: launching a few hundred small kernels one by one can take a processor longer than a GPU takes to run them.
+    Everything runs on a stream of its own. `run` may be called from several threads; they take turns.
 
     Args:
         network: uint8 images [B, h, w, c] to a tuple of tensors, on `device`.
