@@ -58,7 +58,7 @@ def run(args: argparse.Namespace, write_onnx: Callable[[argparse.Namespace, Path
     )
     with tempfile.TemporaryDirectory() as folder:
         model = args.checkpoint
-        if model.suffix != ".onnx":
+        if model.suffix != ".onnx" or args.precision is not None:
             model = Path(folder) / f"{args.out.stem}.onnx"
             write_onnx(args, model)
         start = time.monotonic()

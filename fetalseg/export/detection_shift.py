@@ -48,7 +48,7 @@ def check_found(reference: Candidates) -> None:
     if not reference.scores.max(initial=0) >= FOUND:
         raise EngineError(
             f"the network finds nothing with a score of {FOUND} or more in the {len(reference.scores)} frames that the "
-            "file is to be checked on; expected frames that show its structures"
+            "file is to be checked on; expected frames that show its structures, as those of its data set do"
         )
 
 
