@@ -86,7 +86,8 @@ def load_engine(
 
     Args:
         model: a name or a path, see `fetalseg.model_file.find_model`.
-        kind: a word of `ENGINES`, or "auto": the first of `AUTO_ORDER` that is installed and works here. What was tried
+        kind: a word of `ENGINES`, or "auto": the first of `AUTO_ORDER` that is installed and works here, TensorRT only
+            after the others of a GPU where no `engine_cache` is given. What was tried
             in vain is logged as a warning. A named engine is that one or an error.
         precision: what to compute in ("fp32", "bf16", "fp16"), where the runtime has a choice; None: the fastest that
             is accurate on this machine.
@@ -114,7 +115,7 @@ def load_engine(
         remedy = "expects an exported .onnx file" if kind != "tensorrt" else "expects an .onnx or .engine file"
         raise ModelFileError(f"{path.name} is {what}, which the engine {only} runs; the engine {kind} {remedy}")
     if kind == "auto" and not only:
-        return _load_first(path, _choices(device), precision, threads, engine_cache)
+        return _load_first(path, _choices(device, engine_cache), precision, threads, engine_cache)
     return _load(path, only or kind, device, precision, threads, engine_cache)
 
 
@@ -126,8 +127,10 @@ def _check_words(kind: str, device: str | None) -> None:
         raise ValueError(f"unknown device {device!r} for the engine {kind}; expected one of {', '.join(words)}")
 
 
-def _choices(device: str | None) -> list[_Choice]:
+def _choices(device: str | None, engine_cache: Path | None = None) -> list[_Choice]:
     """What `auto` tries, in order: what is installed and, of a GPU's engines, what has a GPU to run on.
+
+    Without a folder to keep it in TensorRT would build its engine at every start, for minutes: it comes last then.
 
     Raises:
         MissingExtraError: nothing is installed for the device.
@@ -137,6 +140,8 @@ def _choices(device: str | None) -> list[_Choice]:
         order: tuple[_Choice, ...] = (_Choice("onnxruntime", "tensorrt"),)
     else:
         order = tuple(choice for choice in AUTO_ORDER if device in (None, choice.device))
+        if engine_cache is None:
+            order = tuple(sorted(order, key=lambda choice: (choice.device != "cuda", choice.word == "tensorrt")))
     installed = [choice for choice in order if _is_installed(choice.word)]
     if not installed:
         raise MissingExtraError("an inference runtime (openvino or onnxruntime)", "cpu")

@@ -18,9 +18,11 @@ from fetalseg.errors import EngineError, ModelFileError
 
 SCRIPT = """
 import logging, sys
+from pathlib import Path
 logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stdout)
 from fetalseg.engines import load_engine
-with load_engine(*sys.argv[1:]) as engine:
+model, kind, *cache = sys.argv[1:]
+with load_engine(model, kind, engine_cache=Path(*cache) if cache else None) as engine:
     print("took", engine.name, "on", engine.device)
 """
 
@@ -31,10 +33,10 @@ def no_gpu() -> None:
         pytest.skip("there is an NVIDIA GPU")
 
 
-def said_with_driver(model: Path, folder: Path, kind: str = "auto") -> list[str]:
+def said_with_driver(model: Path, folder: Path, kind: str = "auto", cache: Path | None = None) -> list[str]:
     """The lines of a process that loads a model where `folder` holds the CUDA driver."""
     environment = {**os.environ, "LD_LIBRARY_PATH": str(folder)}
-    command = [sys.executable, "-W", "error", "-c", SCRIPT, str(model), kind]
+    command = [sys.executable, "-W", "error", "-c", SCRIPT, str(model), kind, *([str(cache)] if cache else [])]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
@@ -48,9 +50,16 @@ def test_a_gpu_that_no_runtime_can_use_is_told_with_what_each_of_them_lacks(
     *warnings, last = said_with_driver(tiny_model, tmp_path)
     assert last.startswith("took openvino on CPU")
     told = [line.split(":")[0] for line in warnings]
-    tried = [word for word in ("tensorrt", "onnxruntime", "torch") if word in available_engines()]
+    tried = [word for word in ("onnxruntime", "torch", "tensorrt") if word in available_engines()]
     assert told == [f"WARNING openvino runs, not {word} on cuda" for word in tried]
     assert all("remedy: " in line for line in warnings)
+
+
+@pytest.mark.skipif("tensorrt" not in available_engines(), reason="TensorRT is not installed")
+def test_tensorrt_comes_first_where_its_engines_are_kept(no_gpu: None, tiny_model: Path, tmp_path: Path) -> None:
+    build_driver(tmp_path, count=1)
+    first, *_ = said_with_driver(tiny_model, tmp_path, cache=tmp_path / "engines")
+    assert first.startswith("WARNING openvino runs, not tensorrt on cuda"), "or it would be built at each start"
 
 
 @pytest.mark.parametrize("kind", ["onnxruntime", "torch"])
