@@ -10,6 +10,7 @@ from pathlib import Path
 
 __all__ = ["add_arguments", "check_arguments", "run"]
 
+_CHANGES = ("precision", "candidates", "name", "version", "licence")  # what makes of an ONNX file another one
 _OPTIONS = ("library", "max_batch", "compute_capability", "timing_cache")
 
 
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace, write_onnx: Callable[[argparse.Namespace, Path
         args: of the command.
         write_onnx: how what was named becomes an ONNX file at a path, where it isn't the file to build from already.
     """
-    from fetalseg.engines.tensorrt_builder import BuildSettings, build_engine
+    from fetalseg.engines.tensorrt_builder import BuildSettings, build_engine, find_target
     from fetalseg.engines.tensorrt_file import SUFFIX, write_engine
 
     if args.out.suffix != SUFFIX:
@@ -56,9 +57,10 @@ def run(args: argparse.Namespace, write_onnx: Callable[[argparse.Namespace, Path
         compute_capability=args.compute_capability,
         timing_cache=args.timing_cache,
     )
+    find_target(settings)  # an export takes minutes: what can't be built is told before
     with tempfile.TemporaryDirectory() as folder:
         model = args.checkpoint
-        if model.suffix != ".onnx" or args.precision is not None:
+        if model.suffix != ".onnx" or any(getattr(args, name) is not None for name in _CHANGES):
             model = Path(folder) / f"{args.out.stem}.onnx"
             write_onnx(args, model)
         start = time.monotonic()

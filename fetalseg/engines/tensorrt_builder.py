@@ -6,10 +6,10 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fetalseg.engines.base import Engine
-from fetalseg.engines.cuda_runtime import find_gpu
+from fetalseg.engines.cuda_runtime import Gpu, find_gpu
 from fetalseg.engines.sealed_file import write_whole
 from fetalseg.engines.tensorrt_file import EngineFile, EngineHeader
 from fetalseg.engines.tensorrt_graph import takeable_graph
@@ -17,7 +17,7 @@ from fetalseg.engines.tensorrt_library import LibraryName, TensorRtLibrary, load
 from fetalseg.errors import EngineError, ModelFileError
 from fetalseg.model_file import file_digest, read_facts
 
-__all__ = ["BuildSettings", "build_engine", "planned_header"]
+__all__ = ["BuildSettings", "build_engine", "find_target", "planned_header"]
 
 _INPUT = "images"
 _SHOWN_ERRORS = 3  # of the parser; the others follow from the first
@@ -70,39 +70,46 @@ def build_engine(model: str | Path, settings: BuildSettings | None = None) -> En
 
 def planned_header(model: Path, settings: BuildSettings) -> EngineHeader:
     """What `build_engine` would build, without building it; errors as there."""
-    if settings.max_batch < 1:
-        raise ValueError(f"max_batch must be at least 1, got {settings.max_batch}")
+    target = find_target(settings)
     if model.suffix != ".onnx":
         raise ModelFileError(f"an engine is built from an exported .onnx file; got {model.name}")
-    facts = read_facts(model)
-    library = load_library(settings.library)
-    if settings.timing_cache is not None and library.name == "tensorrt_rtx":
-        raise ValueError("a timing cache is for tensorrt; tensorrt_rtx measures nothing while it builds")
-    capability, gpu = _target(library, settings)
     return EngineHeader(
-        facts=facts,
+        facts=read_facts(model),
         model_sha256=file_digest(model),
-        library=library.name,
-        library_version=library.version,
-        compute_capability=capability,
-        gpu=gpu,
+        library=target.library.name,
+        library_version=target.library.version,
+        compute_capability=target.capability,
+        gpu=target.gpu,
         max_batch=settings.max_batch,
     )
 
 
-def _target(library: TensorRtLibrary, settings: BuildSettings) -> tuple[str, str]:
-    """Compute capability and name of the GPU to build for."""
+class Target(NamedTuple):
+    """What is built with, and for what.
+
+    Attributes:
+        library: which TensorRT.
+        capability: compute capability of the GPU.
+        gpu: its name; "" if it isn't in this machine.
+    """
+
+    library: TensorRtLibrary
+    capability: str
+    gpu: str
+
+
+def find_target(settings: BuildSettings) -> Target:
+    """What settings mean on this machine; errors as in `build_engine`, before there is a model."""
+    if settings.max_batch < 1:
+        raise ValueError(f"max_batch must be at least 1, got {settings.max_batch}")
+    library = load_library(settings.library)
+    if settings.timing_cache is not None and library.name == "tensorrt_rtx":
+        raise ValueError("a timing cache is for tensorrt; tensorrt_rtx measures nothing while it builds")
     wanted, known = settings.compute_capability, library.capabilities()
     if wanted is None:
-        try:
-            gpu = find_gpu()
-        except EngineError as error:
-            if known is None:
-                raise
-            choice = f"say for which GPU to build: --compute-capability, one of {', '.join(known)}"
-            raise EngineError(f"{error}; or {choice}") from None
+        gpu = _gpu_here(known)
         library.check_capability(gpu.capability, gpu.name)
-        return gpu.capability, gpu.name
+        return Target(library, gpu.capability, gpu.name)
     if known is None:
         raise ValueError(
             "tensorrt builds for the GPU of this machine; a compute capability is a choice of tensorrt_rtx"
@@ -110,7 +117,18 @@ def _target(library: TensorRtLibrary, settings: BuildSettings) -> tuple[str, str
     if wanted not in known:
         remedy = "for any other GPU install the library tensorrt on its machine: pip install tensorrt-cu13"
         raise ValueError(f"{library.title} builds for compute capability {', '.join(known)}; got {wanted}; {remedy}")
-    return wanted, ""
+    return Target(library, wanted, "")
+
+
+def _gpu_here(choices: tuple[str, ...] | None) -> Gpu:
+    """The GPU of this machine; without one the error tells what could be chosen instead."""
+    try:
+        return find_gpu()
+    except EngineError as error:
+        if choices is None:
+            raise
+        choice = f"say for which GPU to build: --compute-capability, one of {', '.join(choices)}"
+        raise EngineError(f"{error}; or {choice}") from None
 
 
 def _build(library: TensorRtLibrary, path: Path, settings: BuildSettings, capability: str) -> bytes:

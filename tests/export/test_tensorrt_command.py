@@ -28,6 +28,25 @@ def test_an_exported_file_becomes_an_engine(exported, tmp_path, capsys):
     assert header.model_sha256 == file_digest(model)
 
 
+def test_a_model_is_found_by_its_name(exported, tmp_path, monkeypatch):
+    monkeypatch.setenv("FETALSEG_MODELS", str(exported[0].parent))
+    out = tmp_path / "mine.engine"
+    assert main(["export", "fetalseg-test", "--out", str(out), *FOR_ADA]) == 0
+    assert read_engine(out).header.model_sha256 == file_digest(exported[0])
+
+
+def test_a_name_that_nothing_has_is_told(tmp_path, capsys):
+    assert main(["export", "fetalseg-x", "--out", str(tmp_path / "a.engine"), *FOR_ADA]) == 1
+    assert capsys.readouterr().err.startswith("fetalseg export: no model named 'fetalseg-x'; known models: ")
+
+
+def test_an_exported_file_gets_another_name_on_its_way(exported, tmp_path):
+    out = tmp_path / "mine.engine"
+    assert main(["export", str(exported[0]), "--out", str(out), "--name", "mine", *FOR_ADA]) == 0
+    facts = read_engine(out).header.facts
+    assert (facts.name, facts.version, facts.candidates) == ("mine", "1.2.3", 60)
+
+
 def test_a_checkpoint_becomes_an_engine_and_leaves_nothing_else(checkpoint, tmp_path, capsys):
     out = tmp_path / "mine.engine"
     arguments = ["export", str(checkpoint), "--out", str(out), "--candidates", "30", "--name", "mine", *FOR_ADA]
