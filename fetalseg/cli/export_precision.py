@@ -15,6 +15,7 @@ from fetalseg.cli.progress_bar import progress_bar
 from fetalseg.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from fetalseg.export.quantise import Activations
     from fetalseg.preprocess import InputRule
 
 __all__ = ["add_arguments", "check_arguments", "write"]
@@ -69,8 +70,8 @@ def write(args: argparse.Namespace, out: Path) -> None:
     )
     count = CHECKED + (CALIBRATED if args.precision == "int8" else 0)
     frames = _frames(args.calibration, count, facts.input)
-    needed = "symmetric" if args.format == "tensorrt" else "asymmetric"
-    shifts = export_reduced(network, out, facts, args.precision, frames, activations=args.activations or needed)
+    activations: Activations = args.activations or ("symmetric" if args.format == "tensorrt" else "asymmetric")
+    shifts = export_reduced(network, out, facts, args.precision, frames, activations=activations)
     print(f"{'output':<12}{'detections':>12}{'mean shift':>14}{'largest':>12}{'tolerance':>12}")
     for shift in shifts:
         tolerance = SHIFT_TOLERANCES[args.precision][shift.output]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from fetalseg.export.describe import describe
 from fetalseg.export.exported_network import load_exported
@@ -40,5 +41,5 @@ def load_source(
     else:
         network, training = load_checkpoint(path)
         facts = describe(network, training, weights_sha256=file_digest(path))
-    given = {"candidates": candidates, "name": name, "version": version, "licence": licence}
+    given: dict[str, Any] = {"candidates": candidates, "name": name, "version": version, "licence": licence}
     return network, replace(facts, **{fact: value for fact, value in given.items() if value is not None})
