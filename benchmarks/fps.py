@@ -90,6 +90,9 @@ def run(args: argparse.Namespace) -> int:
     machine, commit = this_machine(), commit_of()
     with open_source(REAL_CINE if args.source == "cine" else args.source) as source:
         frames = [frame.pixels for frame in itertools.islice(source, HELD_FRAMES)]
+    if before:  # what is known already, before minutes of measuring
+        known = {"source": Path(args.source).name, "frame": list(frames[0].shape[:2]), "gpu": before["gpu"], "rows": []}
+        check_comparable(before, {"machine": machine.as_dict(), **known}, anyway=args.compare_anyway)
     print(f"{machine}; commit {commit}; load before {os.getloadavg()[0]:.2f}")
     with tempfile.TemporaryDirectory() as folder:
         asked = Asked(
@@ -147,17 +150,27 @@ def content_of(args: argparse.Namespace, measured: Measured, frames: Frames) -> 
     }
 
 
-def compare(before: dict[str, Any], after: dict[str, Any], measured: Measured, *, anyway: bool) -> None:
-    """Prints what changed.
+def check_comparable(before: dict[str, Any], after: dict[str, Any], *, anyway: bool) -> list[str]:
+    """What isn't the same in both runs.
 
     Raises:
-        DataError: the runs aren't comparable, or have no configuration in common.
+        DataError: something isn't, and the user doesn't want a comparison anyway.
     """
     told = differences(before, after)
     if told and not anyway:
         raise DataError(
             f"the runs can't be compared: {'; '.join(told)}; remedy: measure both alike, or --compare-anyway"
         )
+    return told
+
+
+def compare(before: dict[str, Any], after: dict[str, Any], measured: Measured, *, anyway: bool) -> None:
+    """Prints what changed.
+
+    Raises:
+        DataError: the runs aren't comparable, or have no configuration in common.
+    """
+    told = check_comparable(before, after, anyway=anyway)
     print(f"\nagainst commit {before['commit']} of {before['date']}")
     for line in told:
         print(f"NOT THE SAME: {line}")

@@ -37,6 +37,7 @@ from benchmarks.record import commit_of, write_record
 from benchmarks.speed.runtimes import runtime_version
 from benchmarks.speed.sizes import size_of
 from benchmarks.speed.turns import take_turns
+from fetalseg.engines.base import usable_cores
 from fetalseg.errors import FetalsegError, MissingExtraError
 from fetalseg.sources import open_source
 
@@ -54,7 +55,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--runtime", nargs="+", default=list(RUNTIMES), choices=RUNTIMES, help="default: all")
     parser.add_argument("--input", type=size_of, default=(550, 550), help="550 or 416x288, where weights are random")
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "fp16"], help="default: fp32")
-    parser.add_argument("--device", choices=["cpu", "cuda"], help="of torch; default: the GPU if there is one")
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="default: the GPU if PyTorch sees one")
     parser.add_argument("--threads", type=int, help="default: all cores this process may use")
     parser.add_argument("--frames", type=int, default=20, help="timed frames of each (default: %(default)s)")
     parser.add_argument("--source", default="phantom", help="as of `fetalseg predict` (default: %(default)s)")
@@ -84,11 +85,14 @@ def main(argv: list[str] | None = None) -> int:
 def run(args: argparse.Namespace) -> int:
     """Measures, prints, writes."""
     from benchmarks.peer_models.field import gather
+    from benchmarks.peer_models.place import Place
 
     machine, commit, load = this_machine(), commit_of(), os.getloadavg()[0]
     with open_source(args.source) as source:
         frames = [frame.pixels for frame in itertools.islice(source, HELD_FRAMES)]
-    plan = Plan(args.peers, args.runtime, args.input, args.precision, args.threads, args.device, args.yolo_onnx)
+    place = Place(args.precision, args.device)
+    device = place.device.type
+    plan = Plan(args.peers, args.runtime, args.input, args.precision, args.threads, device, args.yolo_onnx)
     with tempfile.TemporaryDirectory() as folder:
         field = gather(plan, frames, Path(folder))
         for line in field.left_out:
@@ -101,7 +105,10 @@ def run(args: argparse.Namespace) -> int:
     runtimes = ", ".join(runtime_version(word) for word in args.runtime)
     print(f"{machine}; {runtimes}; commit {commit}; load before {load:.2f}")
     blocks = min(BLOCKS, args.frames)
-    print(f"{args.frames} frames of {width}x{height} from {args.source} through each network, in {blocks} blocks")
+    print(
+        f"{args.frames} frames of {width}x{height} from {args.source} through each network on {device}, "
+        f"in {blocks} blocks"
+    )
     everyone = list(zip(field.contestants, samples, strict=True))
     rows = [peer_row(one.facts, own, samples[0], one.found) for one, own in everyone]
     print(peer_table(rows))
@@ -111,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
         print(lines[-1])
     if args.json:
         content = {"source": Path(args.source).name, "frame": [height, width], "frames": args.frames}
+        content |= {"device": device, "threads": args.threads or usable_cores()}
         content |= {"rows": [asdict(row) for row in rows], "bars": lines, "left_out": field.left_out}
         write_record(args.json, tool="peers", machine=machine, commit=commit, content=content)
     return 0

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import torch
 
-from benchmarks.peer_models.network_file import NetworkAlone
+from benchmarks.peer_models.network_file import NETWORK_RUNTIMES, NetworkAlone
 from benchmarks.peer_models.ours import EagerNetwork, ServedNetwork
 from benchmarks.peer_models.peer import FrameToMasks, Peer
 from benchmarks.peer_models.place import Place
 from benchmarks.peer_models.plan import Plan
 from benchmarks.peer_models.rcnn import MaskRcnn
-from benchmarks.speed.networks import find_network
+from benchmarks.speed.networks import NetworkFile, find_network
 from benchmarks.speed.stages import Frames
+from fetalseg.engines import DEVICES, available_engines
 from fetalseg.engines.base import usable_cores
 from fetalseg.model_file import list_models
 
 __all__ = ["Field", "gather"]
 
-_SIZED = ("mask-rcnn", "mask-scoring-rcnn", "detectron2")
+_FOREIGN = ("mask-rcnn", "mask-scoring-rcnn", "detectron2")
 _SEG = "-seg"  # ending of ultralytics' names
+
+_Find = Callable[[str, tuple[int, int] | None], NetworkFile]
 
 
 @dataclass
@@ -58,13 +63,20 @@ def gather(plan: Plan, frames: Frames, folder: Path) -> Field:
     """
     found = Field()
     torch.set_num_threads(plan.threads or usable_cores())
+
+    @cache
+    def find(name: str, size: tuple[int, int] | None) -> NetworkFile:
+        return find_network(name, size, folder)
+
     for runtime in plan.runtimes:
-        if importlib.util.find_spec(runtime) is None:
-            found.left_out.append(f"{runtime} isn't installed")
+        if runtime not in available_engines():
+            found.left_out.append(f"{runtime}: it isn't installed")
+        elif plan.device not in DEVICES[runtime]:
+            found.left_out.append(f"{runtime}: it doesn't run on {plan.device}")
         elif runtime == "torch":
             _add_eager(found, plan, frames)
         else:
-            _add_served(found, plan, frames, folder, runtime)
+            _add_served(found, plan, frames, find, runtime)
     return found
 
 
@@ -94,19 +106,27 @@ def _add_eager(found: Field, plan: Plan, frames: Frames) -> None:
             found.add(EagerNetwork(name, _own_size(name, plan.size), place), frames)
 
 
-def _add_served(found: Field, plan: Plan, frames: Frames, folder: Path, runtime: str) -> None:
+def _add_served(found: Field, plan: Plan, frames: Frames, find: _Find, runtime: str) -> None:
+    def serve(file: NetworkFile, *, as_shipped: bool = False) -> ServedNetwork:
+        words = {"device": plan.device, "precision": plan.precision}
+        return ServedNetwork(file, runtime, **words, threads=plan.threads, as_shipped=as_shipped)
+
     for name in plan.peers:
-        if name in _SIZED or name.endswith(_SEG):
-            continue
-        file = find_network(name, _own_size(name, plan.size), folder)
-        found.add(ServedNetwork(file, runtime, precision=plan.precision, threads=plan.threads), frames)
-    if plan.yolo_onnx is None:
+        if name not in _FOREIGN and not name.endswith(_SEG):
+            found.add(serve(find(name, _own_size(name, plan.size))), frames)
+    if plan.yolo_onnx is None or runtime not in NETWORK_RUNTIMES:
         return
-    yolo = NetworkAlone(plan.yolo_onnx, runtime, precision=plan.precision, threads=plan.threads, size=plan.size)
+    yolo = NetworkAlone(
+        plan.yolo_onnx,
+        runtime,
+        device=plan.device,
+        precision=plan.precision,
+        threads=plan.threads,
+        size=plan.size,
+    )
     found.contestants.append(yolo)
     width, height = yolo.facts.input
-    file = find_network(plan.bar_model, (height, width), folder)
-    ours = ServedNetwork(file, runtime, precision=plan.precision, threads=plan.threads, as_shipped=True)
+    ours = serve(find(plan.bar_model, (height, width)), as_shipped=True)
     found.bars.append((found.add(ours, frames), len(found.contestants) - 2))
 
 

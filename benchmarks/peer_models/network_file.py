@@ -13,7 +13,9 @@ from benchmarks.peer_models.peer import Found, PeerFacts
 from fetalseg.engines.base import usable_cores
 from fetalseg.errors import ModelFileError
 
-__all__ = ["NetworkAlone"]
+__all__ = ["NETWORK_RUNTIMES", "NetworkAlone"]
+
+NETWORK_RUNTIMES = ("onnxruntime", "openvino")
 
 
 class _Loaded(NamedTuple):
@@ -35,7 +37,8 @@ class NetworkAlone:
 
     Args:
         path: of the file, with one input [1, 3, h, w] of float32 or float16, as ultralytics exports it.
-        runtime: "onnxruntime" or "openvino", on the processor, set up as our engines set them up.
+        runtime: a word of `NETWORK_RUNTIMES`, set up as our engines set it up.
+        device: "cpu", or "cuda" of onnxruntime: the image and the results stay in the GPU's memory.
         precision: "fp32" or "bf16" for openvino; onnxruntime computes in what the file holds.
         threads: of one inference; None: one for each core.
         size: (h, w) where the file leaves it open.
@@ -48,10 +51,12 @@ class NetworkAlone:
         ModelFileError: the runtime can't load it, or its input is another one.
     """
 
-    def __init__(self, path: Path, runtime: str, *, precision: str, threads: int | None, size: tuple[int, int]) -> None:
+    def __init__(
+        self, path: Path, runtime: str, *, device: str, precision: str, threads: int | None, size: tuple[int, int]
+    ) -> None:
         load = {"onnxruntime": _load_onnxruntime, "openvino": _load_openvino}[runtime]
         try:
-            loaded = load(path, threads or usable_cores(), precision, size)
+            loaded = load(path, threads or usable_cores(), precision, size, device)
         except Exception as error:  # the bindings' exceptions have no common base of their own
             raise ModelFileError(f"{runtime} can't run {path.name}: {error}") from None
         image = np.random.default_rng(0).random(loaded.shape, np.float32)
@@ -77,22 +82,47 @@ class NetworkAlone:
         return {"model": times}
 
 
-def _load_onnxruntime(path: Path, threads: int, precision: str, size: tuple[int, int]) -> _Loaded:
+def _load_onnxruntime(path: Path, threads: int, precision: str, size: tuple[int, int], device: str) -> _Loaded:
     import onnxruntime as ort
 
+    provider = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    if device == "cpu":
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = ort.InferenceSession(str(path), options, providers=[provider], enable_fallback=0)
+    if provider not in session.get_providers():
+        raise ValueError(f"its session got {', '.join(session.get_providers())}; expected {provider}")
     value = session.get_inputs()[0]
-    return _Loaded(
-        lambda image: session.run(None, {value.name: image}), _shape(value.shape, size), half="float16" in value.type
-    )
+    shape, half = _shape(value.shape, size), "float16" in value.type
+    if device == "cpu":
+        return _Loaded(lambda image: session.run(None, {value.name: image}), shape, half)
+    return _Loaded(_bound(session, value.name), shape, half)
 
 
-def _load_openvino(path: Path, threads: int, precision: str, size: tuple[int, int]) -> _Loaded:
+def _bound(session: Any, name: str) -> Callable[[Any], object]:
+    """Runs on an image that stays in the GPU's memory, as do the results."""
+    import onnxruntime as ort
+
+    binding = session.io_binding()
+    for output in session.get_outputs():
+        binding.bind_output(output.name, "cuda")
+    held: list[Any] = []
+
+    def run(image: Any) -> object:
+        if not held:
+            held.append(ort.OrtValue.ortvalue_from_numpy(image, "cuda", 0))
+            binding.bind_ortvalue_input(name, held[0])
+        session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+        return binding
+
+    return run
+
+
+def _load_openvino(path: Path, threads: int, precision: str, size: tuple[int, int], device: str) -> _Loaded:
     from fetalseg.engines.silent_openvino import hints, ov, properties
 
     core = ov.Core()

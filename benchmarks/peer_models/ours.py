@@ -70,6 +70,7 @@ class ServedNetwork:
     Args:
         file: of the model.
         engine: word.
+        device: "cpu" or "cuda".
         precision: to compute in; None: the engine's choice.
         threads: of one inference.
         as_shipped: with the model's own options of post-processing, as the segmenter has them.
@@ -79,9 +80,16 @@ class ServedNetwork:
     """
 
     def __init__(
-        self, file: NetworkFile, engine: str, *, precision: str | None, threads: int | None, as_shipped: bool = False
+        self,
+        file: NetworkFile,
+        engine: str,
+        *,
+        device: str,
+        precision: str | None,
+        threads: int | None,
+        as_shipped: bool = False,
     ) -> None:
-        self._segmenter = Segmenter.load(file.path, engine, precision=precision, threads=threads)
+        self._segmenter = Segmenter.load(file.path, engine, precision=precision, threads=threads, device=device)
         facts = self._segmenter.facts
         self._options, kept = keeping(facts, file.weights)
         if as_shipped:

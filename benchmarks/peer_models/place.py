@@ -34,8 +34,11 @@ class Place:
             raise ValueError(f"torch computes in {', '.join(_TYPES)}, got {precision!r}")
         if device not in (None, "cpu", "cuda"):
             raise ValueError(f"torch runs on cpu or cuda, got {device!r}")
+        has_gpu = torch.cuda.is_available()
+        if device == "cuda" and not has_gpu:
+            raise ValueError("PyTorch sees no GPU; expected --device cpu here")
         self.precision = precision
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = torch.device(device or ("cuda" if has_gpu else "cpu"))
 
     @contextmanager
     def computing(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ from pathlib import Path
 __all__ = ["BAR_MODEL", "PEERS", "RUNTIMES", "Plan"]
 
 PEERS = ("yolact-r50", "mask-rcnn", "mask-scoring-rcnn", "detectron2", "yolo11n-seg", "fetalseg-s", "fetalseg-m")
-RUNTIMES = ("torch", "onnxruntime", "openvino")
+RUNTIMES = ("torch", "onnxruntime", "openvino", "tensorrt")
 BAR_MODEL = "fetalseg-s"  # its frame to masks shall be as fast as a small YOLO's network alone
 
 
@@ -23,7 +23,7 @@ class Plan:
         size: (h, w) of the input of those that have none of their own.
         precision: "fp32", or "bf16" or "fp16" where a runtime can.
         threads: of one inference; None: one for each core.
-        device: of torch; None: the GPU if there is one.
+        device: "cpu" or "cuda", of all of them.
         yolo_onnx: a network that the user has exported, to be run in `runtimes`.
         bar_model: whose frame to masks is held against a YOLO's network alone.
     """
@@ -33,6 +33,6 @@ class Plan:
     size: tuple[int, int]
     precision: str = "fp32"
     threads: int | None = None
-    device: str | None = None
+    device: str = "cpu"
     yolo_onnx: Path | None = None
     bar_model: str = BAR_MODEL

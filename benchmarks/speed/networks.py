@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,7 +62,7 @@ def find_network(model: str, size: tuple[int, int] | None, folder: Path) -> Netw
     network, facts, weights = build_network(model, size)
     from fetalseg.export.onnx import export_network
 
-    out = folder / f"{facts.name}-{facts.input.width}x{facts.input.height}.onnx"
+    out = Path(tempfile.mkdtemp(dir=folder)) / f"{facts.name}.onnx"  # two models may have one name
     export_network(network, out, facts)
     return NetworkFile(out, weights)
 
@@ -132,8 +133,9 @@ def _random(name: str, size: tuple[int, int] | None) -> tuple[Yolact, ModelFacts
         network = Yolact(_resized(VARIANTS[name], size))
         settle_batch_norm(network, 255 * torch.rand(2, network.variant.input.channels, 128, 128))
         with torch.no_grad():
-            for head in network.heads:
-                head.boxes.weight.mul_(0.1)  # boxes stay near their anchors, as those of a trained network do
+            for part, weight in network.named_parameters():
+                if part.endswith("boxes.weight"):
+                    weight.mul_(0.1)  # boxes stay near their anchors, as those of a trained network do
     return network.fuse(), describe(network, {}, name=name, version="0"), RANDOM
 
 

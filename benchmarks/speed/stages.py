@@ -15,7 +15,7 @@ from fetalseg.candidates import Candidates
 from fetalseg.preprocess import FrameGeometry
 from fetalseg.segmenter import Segmenter
 
-__all__ = ["STAGES", "OneAfterAnother", "prepare_batch"]
+__all__ = ["STAGES", "OneAfterAnother", "prepare_batch", "stage_times"]
 
 STAGES = ("preprocess", "upload", "infer", "copy_back", "nms", "masks", "encode", "total")
 
@@ -77,14 +77,19 @@ class OneAfterAnother:
         clock.append(time.perf_counter())
         self.found += sum(map(len, found))
         self.seen += len(found)
-        return _stages([1000 * (end - start) for start, end in itertools.pairwise(clock)], reported)
+        return stage_times([1000 * (end - start) for start, end in itertools.pairwise(clock)], reported)
 
     def _shown(self, candidates: Candidates, index: int, geometry: FrameGeometry) -> Candidates:
         return stand_in_candidates(self._segmenter.facts, geometry) if self._stand_in else candidates.frame(index)
 
 
-def _stages(spans: list[float], reported: dict[str, float]) -> dict[str, float]:
-    """Milliseconds by stage, from those between the readings of the clock and those that the engine told."""
+def stage_times(spans: Sequence[float], reported: dict[str, float]) -> dict[str, float]:
+    """Milliseconds by stage.
+
+    Args:
+        spans: of preprocess, the whole call of the engine, NMS, masks and encode.
+        reported: what the engine told of its call, see `Engine.infer`.
+    """
     prepared, inferred, *others = spans
     stages = {"preprocess": prepared, "infer": inferred}
     if "upload" in reported:

@@ -160,7 +160,7 @@ def test_the_mask_iou_head_has_the_layers_of_the_paper() -> None:
 def test_a_file_that_leaves_its_size_open_gets_the_common_one(runtime: str, tmp_path: Path) -> None:
     path = _write_network(tmp_path / "open.onnx", ["batch", 3, "height", "width"])
 
-    network = NetworkAlone(path, runtime, precision="fp32", threads=1, size=(32, 64))
+    network = NetworkAlone(path, runtime, device="cpu", precision="fp32", threads=1, size=(32, 64))
 
     assert str(network.facts) == f"open 64x32, {runtime} fp32"
     assert len(network(3)["model"]) == 3
@@ -169,7 +169,7 @@ def test_a_file_that_leaves_its_size_open_gets_the_common_one(runtime: str, tmp_
 def test_a_file_of_half_precision_is_fed_so(tmp_path: Path) -> None:
     path = _write_network(tmp_path / "half.onnx", [1, 3, 32, 32], TensorProto.FLOAT16)
 
-    network = NetworkAlone(path, "onnxruntime", precision="fp32", threads=1, size=(8, 8))
+    network = NetworkAlone(path, "onnxruntime", device="cpu", precision="fp32", threads=1, size=(8, 8))
 
     assert (network.facts.precision, network.facts.input) == ("fp16", (32, 32))
     assert network(1)["model"][0] > 0
@@ -180,7 +180,7 @@ def test_a_file_with_another_input_is_said(runtime: str, tmp_path: Path) -> None
     path = _write_network(tmp_path / "gray.onnx", [1, 1, 32, 32])
 
     with pytest.raises(ModelFileError, match=r"gray\.onnx: expected an input \[1, 3, h, w\]"):
-        NetworkAlone(path, runtime, precision="fp32", threads=1, size=(32, 32))
+        NetworkAlone(path, runtime, device="cpu", precision="fp32", threads=1, size=(32, 32))
 
 
 def test_predictions_of_yolo_become_candidates() -> None:
