@@ -13,14 +13,13 @@ from rich.progress import SpinnerColumn, TextColumn
 
 from fetalseg.cli.progress_bar import progress_bar
 from fetalseg.cli.verify_report import print_report, report
-from fetalseg.cli.verify_server import ServerAddress, ask_server, engine_precisions
+from fetalseg.cli.verify_server import ServerAddress, ask_server
 from fetalseg.engines import ENGINES
 from fetalseg.errors import FetalsegError, ModelFileError
 from fetalseg.model_file import file_digest, find_model
 from fetalseg.segmenter import Segmenter
 from fetalseg.verification.contenders import Contender, contenders, parse_reference
 from fetalseg.verification.frames import default_frames, frames_of
-from fetalseg.verification.tolerances import PRECISIONS
 from fetalseg.verification.verifier import Figures, NotRun, Row, Verifier, check_same_network
 
 __all__ = ["add_arguments", "run"]
@@ -65,11 +64,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     server.add_argument("--ca-file", type=Path, metavar="FILE", help="wss: the authorities to trust, PEM")
     server.add_argument("--certificate", type=Path, metavar="FILE", help="wss: this console's certificate, PEM")
     server.add_argument("--key", type=Path, metavar="FILE", help="wss: its key, where it lies in another file")
-    server.add_argument(
-        "--server-precision",
-        choices=PRECISIONS,
-        help="what it computes in, for the tolerance; by default the coarsest that its engine has",
-    )
     parser.epilog = "Exit code 0: all within tolerance; 1: an engine is not, or nothing could be compared."
 
 
@@ -149,8 +143,9 @@ def _compare(
 def _over_the_wire(verifier: Verifier, path: Path, args: argparse.Namespace) -> Row:
     address = ServerAddress(args.server, args.token_file, args.ca_file, args.certificate, args.key)
     engine, answers = ask_server(address, verifier, sha256=file_digest(path))
-    precisions = [verifier.facts.precision, args.server_precision or engine_precisions(engine)[-1]]
-    return verifier.check_answers(answers, precisions, file=path.name, engine=engine, device=f"over {args.server}")
+    precisions = list(dict.fromkeys([verifier.facts.precision, engine.precision]))
+    device = f"{engine.device}, over {args.server}"
+    return verifier.check_answers(answers, precisions, file=path.name, engine=engine.name, device=device)
 
 
 def _count(text: str) -> int:

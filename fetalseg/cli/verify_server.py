@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,10 +17,9 @@ from fetalseg.instances import Instances
 from fetalseg.verification.answers import FrameAnswer
 from fetalseg.verification.verifier import Verifier
 
-__all__ = ["ServerAddress", "ask_server", "engine_precisions"]
+__all__ = ["ServerAddress", "ServerEngine", "ask_server"]
 
-# What a server's engine may compute in where the file holds fp32, from fine to coarse: `ready` doesn't say it.
-_PRECISIONS = {"openvino": ("fp32", "bf16"), "torch": ("fp32", "bf16"), "tensorrt": ("fp32", "fp16")}
+_ENGINE = re.compile(r"(\S+) (\S+) \((.*)\)")  # as `ready` has it: "openvino bf16 (CPU, 2 threads)"
 
 
 class ServerAddress(NamedTuple):
@@ -32,12 +32,15 @@ class ServerAddress(NamedTuple):
     key: Path | None
 
 
-def engine_precisions(engine: str) -> tuple[str, ...]:
-    """What an engine may compute in, from fine to coarse."""
-    return _PRECISIONS.get(engine, ("fp32",))
+class ServerEngine(NamedTuple):
+    """What a server computes with: word, precision, device in words."""
+
+    name: str
+    precision: str
+    device: str
 
 
-def ask_server(address: ServerAddress, verifier: Verifier, *, sha256: str) -> tuple[str, list[FrameAnswer]]:
+def ask_server(address: ServerAddress, verifier: Verifier, *, sha256: str) -> tuple[ServerEngine, list[FrameAnswer]]:
     """Sends all frames uncompressed and reads the answers, untracked and with exact masks.
 
     Args:
@@ -46,12 +49,12 @@ def ask_server(address: ServerAddress, verifier: Verifier, *, sha256: str) -> tu
         sha256: of the model file that the server must serve.
 
     Returns:
-        The word of the server's engine, and an answer for each frame.
+        The server's engine, and an answer for each frame.
 
     Raises:
         StreamError: the server can't be reached, or ends the session.
         ModelFileError: it serves another model.
-        EngineError: a frame was not answered, or in reduced quality.
+        EngineError: a frame was not answered, or in reduced quality; or the server doesn't tell what it computes in.
         ValueError: a frame that is larger than the server takes.
         MissingExtraError: the extra `server` is not installed.
     """
@@ -64,7 +67,7 @@ def ask_server(address: ServerAddress, verifier: Verifier, *, sha256: str) -> tu
     answers: list[Any] = []
     how = {"token": address.token_file, "tls": tls, "options": options, "reconnect": None}
     with client.connect_sync(address.url, **how) as session:
-        engine = str(session.ready.engine)
+        engine = _read_engine(session.ready.engine)
         served = session.ready.model
         if served["sha256"] != sha256:
             raise ModelFileError(
@@ -78,6 +81,13 @@ def ask_server(address: ServerAddress, verifier: Verifier, *, sha256: str) -> tu
         session.bye()
         answers += session
     return engine, _read(answers, verifier.frames, tuple(served["structures"]))
+
+
+def _read_engine(text: str) -> ServerEngine:
+    found = _ENGINE.fullmatch(text)
+    if found is None:
+        raise EngineError(f"the server tells {text!r} as its engine; expected a name, a precision and (a device)")
+    return ServerEngine(*found.groups())
 
 
 def _read(

@@ -117,17 +117,14 @@ class Verifier:
         """
         engine = segmenter.engine
         precisions = list(dict.fromkeys([segmenter.facts.precision, engine.precision]))
-        name = {"file": file, "engine": engine.name, "device": engine.device}
         try:
             answers = answers_of(segmenter, self.frames, self.options)
             figures = self._figures(segmenter) if self._figures else {}
         except EngineError as error:
             tolerance, limits = self._limits(precisions)
-            return Row(
-                **name, precision=_words(precisions), tolerance=tolerance, limits=limits, differences=None,
-                faults=(str(error),),
-            )  # fmt: skip
-        return self.check_answers(answers, precisions, figures, **name)
+            words = _words(precisions)
+            return Row(file, engine.name, words, engine.device, tolerance, limits, None, faults=(str(error),))
+        return self.check_answers(answers, precisions, figures, file=file, engine=engine.name, device=engine.device)
 
     def check_answers(
         self,

@@ -43,7 +43,9 @@ def frame(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(model: Path) -> Iterator[RunningServer]:
-    settings = Settings(port=0, model=str(model), threads=1, drain_grace_s=0.0, tokens=f"console:{WORD}")
+    settings = Settings(
+        port=0, model=str(model), threads=1, precision="fp32", drain_grace_s=0.0, tokens=f"console:{WORD}"
+    )
     with running(settings) as live:
         yield live
 
@@ -161,9 +163,10 @@ def test_a_server_is_held_against_the_reference_over_the_wire(
 ) -> None:
     out = tmp_path / "verify.json"
     words = (model, "--source", frame, "--engine", "openvino", "--server", server.url, "--token-file", token)
-    assert verify(*words, "--server-precision", "fp32", "--json", out) == 0
+    assert verify(*words, "--json", out) == 0
     row = written(out)["rows"][-1]
-    assert row["device"] == f"over {server.url}"
+    assert (row["engine"], row["precision"]) == ("openvino", "fp32")
+    assert row["device"] == f"CPU, 1 thread, over {server.url}"
     assert row["tolerance"]["precision"] == "fp32"
     assert row["score"] == pytest.approx(0, abs=5e-5)  # four digits travel
     assert (row["box_px"], row["mask_iou"], row["missing"], row["extra"]) == (0, 1, 0, 0)
@@ -182,6 +185,15 @@ def test_a_server_that_serves_another_model_or_does_not_let_in_is_an_error(
     assert "token" in capsys.readouterr().err
     assert verify(model, *words[:-1], "ws://127.0.0.1:9/v1/stream") == 1
     assert "ws://127.0.0.1:9" in capsys.readouterr().err
+
+
+def test_a_frame_that_the_server_does_not_answer_is_an_error(
+    model: Path, frame: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(port=0, model=str(model), threads=1, drain_grace_s=0.0, max_pixels=32 * 24)
+    with running(settings) as small:
+        assert verify(model, "--source", frame, "--engine", "openvino", "--server", small.url) == 1
+    assert "the server did not answer frame 1: too_large" in capsys.readouterr().err
 
 
 def test_a_file_of_other_structures_or_another_input_is_refused(
