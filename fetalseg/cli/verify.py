@@ -64,7 +64,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     server.add_argument("--ca-file", type=Path, metavar="FILE", help="wss: the authorities to trust, PEM")
     server.add_argument("--certificate", type=Path, metavar="FILE", help="wss: this console's certificate, PEM")
     server.add_argument("--key", type=Path, metavar="FILE", help="wss: its key, where it lies in another file")
-    parser.epilog = "Exit code 0: all within tolerance; 1: an engine is not, or nothing could be compared."
+    parser.epilog = (
+        "The table: largest differences of an instance's score and box, lowest and mean IoU of its mask; off: share of "
+        "instances beyond one of these tolerances; absent: instances that one side alone has; close calls: shown by one "
+        "side alone because a score is next to a threshold, or to another score; candidates off: share of candidates, "
+        "shown or not, that differ by more than is usual. Exit code 0: all within tolerance; 1: an engine is not, one "
+        "that was asked for can't run, or nothing could be compared."
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -144,7 +150,7 @@ def _over_the_wire(verifier: Verifier, path: Path, args: argparse.Namespace) -> 
     address = ServerAddress(args.server, args.token_file, args.ca_file, args.certificate, args.key)
     engine, answers = ask_server(address, verifier, sha256=file_digest(path))
     precisions = list(dict.fromkeys([verifier.facts.precision, engine.precision]))
-    device = f"{engine.device}, over {args.server}"
+    device = f"{engine.device}, served"
     return verifier.check_answers(answers, precisions, file=path.name, engine=engine.name, device=device)
 
 

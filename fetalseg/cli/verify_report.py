@@ -14,10 +14,17 @@ from fetalseg.verification.verifier import NotRun, Row, Verifier
 
 __all__ = ["print_report", "report"]
 
-_HEADINGS = (
-    "engine", "precision", "device", "score", "box px", "mask IoU", "off", "mean IoU", "missing", "extra", "near",
-    "ties", "candidates off",
-)  # fmt: skip
+# What is printed of an engine: heading, keys of `_figures` that are added up, format.
+_COLUMNS = (
+    ("score", ("score",), ".2g"),
+    ("box px", ("box_px",), ".2g"),
+    ("mask IoU", ("mask_iou",), ".4f"),
+    ("off", ("off_share",), ".1%"),
+    ("mean IoU", ("mean_mask_iou",), ".5f"),
+    ("absent", ("missing", "extra"), "d"),
+    ("close calls", ("near_threshold", "ties"), "d"),
+    ("candidates off", ("unusual_share",), ".2%"),
+)
 
 
 def print_report(
@@ -33,7 +40,15 @@ def print_report(
     )
     figures = [name for name, value in verifier.average_precision.items() if value is not None]
     files = len({row.file for row in rows}) > 1
-    table = plain_table(*(["file"] if files else []), *_HEADINGS, *figures, "")
+    table = plain_table(
+        *(["file"] if files else []),
+        "engine",
+        "precision",
+        "device",
+        *(heading for heading, _, _ in _COLUMNS),
+        *figures,
+        "",
+    )
     for row in rows:
         changes = [_number(row.average_precision.get(name), "+.4f") for name in figures]
         cells = [row.engine, row.precision, row.device, *_cells(row), *changes, "pass" if row.passed else "FAIL"]
@@ -121,10 +136,11 @@ def _cells(row: Row) -> list[str]:
 
 
 def _cells_of(figures: Mapping[str, float | int | None]) -> list[str]:
-    """In the order of the headings from "score" on."""
-    formats = {"score": ".2g", "box_px": ".2g", "mask_iou": ".4f", "off_share": ".1%", "mean_mask_iou": ".5f"}
-    formats |= {"missing": "d", "extra": "d", "near_threshold": "d", "ties": "d", "unusual_share": ".2%"}
-    return [_number(figures.get(name), form) for name, form in formats.items()]
+    cells = []
+    for _, keys, form in _COLUMNS:
+        values = [value for key in keys if (value := figures.get(key)) is not None]
+        cells.append(_number(sum(values), form) if values else "")
+    return cells
 
 
 def _number(value: float | int | None, form: str) -> str:

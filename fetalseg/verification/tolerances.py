@@ -45,15 +45,15 @@ class Limits:
 # fp32: synthetic frames, HC18 and the nuchal translucency set, 32, 30 and 30 frames, 165 to 252 instances each.
 # AP on held-out frames of the same three, 130, 87 and 79 of them, fetalseg-s.
 TOLERANCES: dict[Word, Limits] = {
-    # Largest: score 1.1e-6, box 0.0002 px, mask IoU 0.999. What is left is room for other processors.
+    # All are within: score 1.1e-6, box 0.0002 px, mask IoU 0.999. What is left is room for other processors.
     "fp32": Limits(1e-3, 0.05, 0.99, 0.0, 0.999, 1e-3, 0.05, 0.001, 1e-3),
-    # Of 98 %: score 0.004, box 0.9 px, mask IoU 0.987; lowest mean IoU 0.997. Candidates, 95 %: 0.0016, 0.7 px.
+    # 98 % are within: score 0.004, box 0.9 px, mask IoU 0.987; lowest mean IoU 0.997. Candidates, 95 %: 0.0016, 0.7 px.
     # AP: 0.0024.
     "fp16": Limits(0.02, 2.0, 0.95, 0.02, 0.99, 0.005, 1.5, 0.05, 5e-3),
-    # Of 98 %: score 0.058, box 5.0 px, mask IoU 0.899; lowest mean IoU 0.978. Candidates, 95 %: 0.021, 7.9 px.
+    # 98 % are within: score 0.058, box 5.0 px, mask IoU 0.899; lowest mean IoU 0.978. Candidates, 95 %: 0.021, 7.9 px.
     # AP: 0.0023.
     "bf16": Limits(0.1, 8.0, 0.85, 0.05, 0.96, 0.03, 8.0, 0.1, 0.01),
-    # Of 98 %: score 0.15, box 14 px, mask IoU 0.757; lowest mean IoU 0.927. Candidates, 95 %: 0.045, 15 px.
+    # 98 % are within: score 0.15, box 14 px, mask IoU 0.757; lowest mean IoU 0.927. Candidates, 95 %: 0.045, 15 px.
     # AP: 0.0039.
     "int8": Limits(0.15, 15.0, 0.7, 0.08, 0.9, 0.06, 15.0, 0.12, 0.015),
 }
@@ -63,8 +63,7 @@ def limits_for(precisions: list[str], scale: float) -> tuple[Word, Limits]:
     """The tolerance of the coarsest of several precisions.
 
     Args:
-        precisions: of the reference, the file and the engine. A word without a line here ("f16") is an engine's own
-            name for a half precision.
+        precisions: of the reference, the file and the engine, in any order.
         scale: px of the frame in a px of the network's input.
 
     Raises:
