@@ -8,8 +8,9 @@
 - "frame to masks" goes from a frame in memory to bool masks in its pixels; polygons are not in it.
 - All networks take turns, frame by frame in blocks; ratios are those of blocks measured one after the other.
 - Weights that don't ship are random and seeded: speed only. What is found is fixed, since R-CNN's cost depends on it:
-  at most 1,000 proposals, and the best 12 detections without a threshold; shipped weights keep their best 12 from a
-  score of 0.05 on. BatchNorm is folded into all of them.
+  at most 1,000 proposals, and the best 12 detections without a threshold. What random weights find is replaced by
+  made-up boxes, 12 of 1.5 frames together, before masks are made; shipped ones keep their best 12 from a score of 0.05
+  on. BatchNorm is folded into all of them.
 - torch's threads spin while they wait for each other: on a busy machine two take four times as long as one. See "load
   before".
 - In torch all are eager and have the same precision; ours run as they are served as well, in the other runtimes.

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from benchmarks.peer_models.peer import KEPT, Found, PeerFacts
+from benchmarks.peer_models.peer import KEPT, MADE_UP, Found, PeerFacts
 from benchmarks.peer_models.place import Place, stretched
-from benchmarks.peer_models.rcnn import PROPOSALS
+from benchmarks.peer_models.rcnn import PROPOSALS, made_up_boxes
 from benchmarks.speed.networks import RANDOM
 from fetalseg.anatomy import structure_names
 
@@ -48,9 +48,8 @@ class Detectron2MaskRcnn:
         self._to_frame: Any = importlib.import_module("detectron2.modeling.postprocessing").detector_postprocess
         self._place = place
         self._size = size
-        kept = f"best {KEPT}, no threshold"
         name = "detectron2 mask-rcnn"
-        self.facts = PeerFacts(name, "torch", place.precision, (size[1], size[0]), RANDOM, kept)
+        self.facts = PeerFacts(name, "torch", place.precision, (size[1], size[0]), RANDOM, MADE_UP)
 
     def prepare(self, frame: npt.NDArray[np.uint8]) -> Tensor:
         """See `Peer`: uint8 [3, h, w], blue first as this network has learnt it."""
@@ -63,7 +62,9 @@ class Detectron2MaskRcnn:
 
     def finish(self, outputs: Any, frame_shape: tuple[int, int]) -> Found:
         """See `Peer`."""
+        boxes = self._place.put(made_up_boxes(self._size, frame_shape))
         with self._place.computing():
+            outputs.pred_boxes.tensor = boxes[: len(outputs)]
             found = self._to_frame(outputs, *frame_shape)
             masks = found.pred_masks.cpu().numpy()
             area = float(found.pred_boxes.area().sum())

@@ -20,6 +20,7 @@ from benchmarks.speed.networks import NetworkFile, find_network
 from benchmarks.speed.stages import Frames
 from fetalseg.engines import DEVICES, available_engines
 from fetalseg.engines.base import usable_cores
+from fetalseg.errors import EngineError
 from fetalseg.model_file import list_models
 
 __all__ = ["Field", "gather"]
@@ -76,7 +77,10 @@ def gather(plan: Plan, frames: Frames, folder: Path) -> Field:
         elif runtime == "torch":
             _add_eager(found, plan, frames)
         else:
-            _add_served(found, plan, frames, find, runtime)
+            try:
+                _add_served(found, plan, frames, find, runtime)
+            except EngineError as error:
+                found.left_out.append(f"{runtime}: {error}")
     return found
 
 

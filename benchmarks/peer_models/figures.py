@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks.live.table import markdown_table
 from benchmarks.peer_models.peer import Found, PeerFacts
 from benchmarks.speed.intervals import Change, change
+from benchmarks.speed.networks import RANDOM
 from benchmarks.speed.turns import Samples
 
 __all__ = ["PeerRow", "bar_line", "peer_row", "peer_table"]
@@ -57,7 +58,8 @@ def peer_table(rows: Sequence[PeerRow]) -> str:
     heads = ["network", "found, boxes", "model p50 / p95, ms", "against the first", "frame to masks, ms"]
     cells = []
     for i, row in enumerate(rows):
-        found = "" if row.instances is None else f"{row.instances:.1f}, {row.area:.2f} frames"
+        made_up = " (made up)" if row.facts.weights == RANDOM else ""
+        found = "" if row.instances is None else f"{row.instances:.1f}, {row.area:.2f} frames{made_up}"
         line = [f"{row.facts} ({row.facts.weights.partition(':')[0]})", found]
         for name in _FIGURES:
             times = f"{row.p50_ms[name]:.1f} / {row.p95_ms[name]:.1f}" if name in row.p50_ms else ""

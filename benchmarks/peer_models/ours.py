@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from benchmarks.peer_models.peer import KEPT, Found, PeerFacts
+from benchmarks.peer_models.peer import KEPT, MADE_UP, Found, PeerFacts
 from benchmarks.peer_models.place import Place
 from benchmarks.speed.networks import RANDOM, NetworkFile, build_network
+from benchmarks.speed.stand_in import stand_in_for
 from fetalseg.candidates import Candidates
 from fetalseg.export.graph import CandidateGraph
 from fetalseg.instances import Instances
@@ -43,6 +44,7 @@ class EagerNetwork:
         self._rule = facts.input
         self._postprocess = Postprocessor(facts.structures)
         self._options, kept = keeping(facts, weights)
+        self._facts = facts
         self.facts = PeerFacts(
             facts.name, "torch", place.precision, (facts.input.width, facts.input.height), weights, kept
         )
@@ -61,6 +63,8 @@ class EagerNetwork:
         """See `Peer`."""
         candidates = Candidates(*(output.float().cpu().numpy() for output in outputs))
         geometry = FrameGeometry.of(frame_shape, self._rule)
+        if self.facts.weights == RANDOM:
+            candidates = stand_in_for(self._facts, geometry)
         return area_of(self._postprocess(candidates, geometry, self._options))
 
 
@@ -114,21 +118,21 @@ class ServedNetwork:
 
     def finish(self, outputs: Candidates, frame_shape: tuple[int, int]) -> Found:
         """See `Peer`."""
-        geometry = FrameGeometry.of(frame_shape, self._segmenter.facts.input)
+        facts = self._segmenter.facts
+        geometry = FrameGeometry.of(frame_shape, facts.input)
+        if self.facts.weights == RANDOM:
+            outputs = stand_in_for(facts, geometry)
         return area_of(self._segmenter.finish(outputs, geometry, self._options))
 
 
 def keeping(facts: ModelFacts, weights: str) -> tuple[PostprocessOptions, str]:
-    """The best `KEPT` from a score of 0.05 on, as in evaluations; of random weights, sure of nothing, from 0 on.
+    """The best `KEPT` from a score of 0.05 on, as evaluations have it.
 
     Returns:
         The model's own options with these, and a word for the table.
     """
-    score = 0.0 if weights == RANDOM else 0.05
-    options = replace(PostprocessOptions(**facts.postprocess), min_score=score, max_detections=KEPT)
-    if weights == RANDOM:  # nothing is what it is called, so nothing is there only once
-        options = replace(options, single_structures=False)
-    return options, f"best {KEPT}, " + (f"from {score:g} on" if score else "no threshold")
+    options = replace(PostprocessOptions(**facts.postprocess), min_score=0.05, max_detections=KEPT)
+    return options, MADE_UP if weights == RANDOM else f"best {KEPT} from 0.05 on"
 
 
 def area_of(instances: Instances) -> Found:

@@ -51,8 +51,8 @@ class Place:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
-    def put(self, image: npt.NDArray[np.uint8]) -> Tensor:
-        """An image in the device's memory."""
+    def put(self, image: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> Tensor:
+        """An image, or boxes, in the device's memory."""
         return torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
 
     def house(self, network: nn.Module) -> nn.Module:

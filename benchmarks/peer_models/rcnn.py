@@ -12,13 +12,15 @@ from torchvision.models.detection import maskrcnn_resnet50_fpn
 from torchvision.models.detection.image_list import ImageList
 
 from benchmarks.peer_models.mask_iou_head import MaskIouHead
-from benchmarks.peer_models.peer import KEPT, Found, PeerFacts
+from benchmarks.peer_models.peer import KEPT, MADE_UP, Found, PeerFacts
 from benchmarks.peer_models.place import Place, fold_batch_norm, stretched
 from benchmarks.speed.networks import RANDOM
 from benchmarks.speed.random_weights import settle_batch_norm
+from benchmarks.speed.stand_in import stand_in_boxes
 from fetalseg.anatomy import structure_names
+from fetalseg.preprocess import FrameGeometry, InputRule
 
-__all__ = ["PROPOSALS", "MaskRcnn"]
+__all__ = ["PROPOSALS", "MaskRcnn", "made_up_boxes"]
 
 PROPOSALS = 1000  # of a frame, the published number
 
@@ -42,7 +44,8 @@ class MaskRcnn:
 
     "The network" is normalisation, backbone, region proposals and heads, up to masks of 28x28; behind it these are
     brought into the frame. Its cost depends on what it finds, so that is fixed: the number of proposals, no score
-    threshold, and the best `KEPT` detections behind suppression (IoU 0.5).
+    threshold, and the best `KEPT` detections behind suppression (IoU 0.5). Their boxes are nonsense: before their masks
+    are brought into the frame they get made-up ones.
 
     Args:
         size: (h, w) of its input; frames are stretched to it, and padded to a multiple of 32 as torchvision does.
@@ -87,7 +90,7 @@ class MaskRcnn:
             precision=place.precision,
             input=(size[1], size[0]),
             weights=RANDOM,
-            kept=f"best {KEPT}, no threshold",
+            kept=MADE_UP,
         )
 
     def prepare(self, frame: npt.NDArray[np.uint8]) -> Tensor:
@@ -109,12 +112,14 @@ class MaskRcnn:
 
     def finish(self, outputs: Detections, frame_shape: tuple[int, int]) -> Found:
         """See `Peer`."""
+        boxes = self._place.put(made_up_boxes(self._size, frame_shape))[: len(outputs.found["boxes"])]
         with self._place.computing():
-            found = self._network.transform.postprocess([outputs.found], [self._size], [frame_shape])[0]
+            made_up = outputs.found | {"boxes": boxes}
+            found = self._network.transform.postprocess([made_up], [self._size], [frame_shape])[0]
             masks = (found["masks"][:, 0] > 0.5).cpu().numpy()
-            boxes = found["boxes"].float().cpu().numpy()
+            placed = found["boxes"].cpu().numpy()
         self.proposals.append(outputs.proposals)
-        sides = boxes[:, 2:] - boxes[:, :2]
+        sides = placed[:, 2:] - placed[:, :2]
         return Found(len(masks), float(sides.prod(axis=1).sum()) / (frame_shape[0] * frame_shape[1]))
 
     def _keep(self, module: object, inputs: object, pooled: Tensor) -> None:
@@ -125,3 +130,8 @@ class MaskRcnn:
         assert self._iou_head is not None
         ious = self._iou_head(self._pooled.pop(), found["masks"])
         found["scores"] = found["scores"] * ious.gather(1, found["labels"][:, None])[:, 0]
+
+
+def made_up_boxes(size: tuple[int, int], frame_shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """The boxes that masks of random weights are put into, [KEPT, 4] xyxy in pixels of an input (h, w)."""
+    return stand_in_boxes(FrameGeometry.of(frame_shape, InputRule(*size, channels=3, resize="stretch")))

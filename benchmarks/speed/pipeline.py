@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.speed.stages import Frames, prepare_batch
-from benchmarks.speed.stand_in import stand_in_candidates
+from benchmarks.speed.stand_in import stand_in_for
 from fetalseg.candidates import Candidates
 from fetalseg.preprocess import FrameGeometry
 from fetalseg.segmenter import Segmenter
@@ -74,5 +74,5 @@ class Pipelined:
 
     def _finish(self, candidates: Candidates, geometry: FrameGeometry) -> None:
         if self._stand_in:
-            candidates = stand_in_candidates(self._segmenter.facts, geometry)
+            candidates = stand_in_for(self._segmenter.facts, geometry)
         self._segmenter.finish(candidates, geometry).polygons()

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.speed.stand_in import stand_in_candidates
+from benchmarks.speed.stand_in import stand_in_for
 from fetalseg.candidates import Candidates
 from fetalseg.preprocess import FrameGeometry
 from fetalseg.segmenter import Segmenter
@@ -38,7 +38,7 @@ class OneAfterAnother:
         segmenter: the model.
         frames: repeated without an end.
         batch: frames a batch.
-        stand_in: put made-up candidates (`stand_in_candidates`) in the place of those of random weights.
+        stand_in: put made-up candidates (`benchmarks.speed.stand_in`) in the place of those of random weights.
 
     Attributes:
         found: instances so far.
@@ -80,7 +80,7 @@ class OneAfterAnother:
         return stage_times([1000 * (end - start) for start, end in itertools.pairwise(clock)], reported)
 
     def _shown(self, candidates: Candidates, index: int, geometry: FrameGeometry) -> Candidates:
-        return stand_in_candidates(self._segmenter.facts, geometry) if self._stand_in else candidates.frame(index)
+        return stand_in_for(self._segmenter.facts, geometry) if self._stand_in else candidates.frame(index)
 
 
 def stage_times(spans: Sequence[float], reported: dict[str, float]) -> dict[str, float]:

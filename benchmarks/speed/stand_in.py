@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from fetalseg.candidates import Candidates
 from fetalseg.model_file import ModelFacts
 from fetalseg.preprocess import FrameGeometry
 
-__all__ = ["INSTANCES", "stand_in_candidates"]
+__all__ = ["INSTANCES", "stand_in_boxes", "stand_in_candidates", "stand_in_for"]
 
 # Centre and size as shares of the frame: boxes of 1.5 frames together, as a fetus in profile with its parts has them.
 _BOXES = (
@@ -30,31 +31,36 @@ _BOXES = (
 INSTANCES = len(_BOXES)
 
 
-def stand_in_candidates(facts: ModelFacts, geometry: FrameGeometry) -> Candidates:
-    """Candidates of one frame, all of the rows that the model returns; each mask fills its box's ellipse.
+def stand_in_boxes(geometry: FrameGeometry) -> npt.NDArray[np.float32]:
+    """The boxes, float32 xyxy [12, 4] in pixels of the network's input, for a frame that lies in it so."""
+    height, width = geometry.frame_shape
+    shares = np.array(_BOXES, np.float32) * np.array([width, height, width, height], np.float32)
+    corners = np.concatenate([shares[:, :2] - shares[:, 2:] / 2, shares[:, :2] + shares[:, 2:] / 2], axis=1)
+    return geometry.boxes_to_input(corners)
+
+
+@lru_cache(maxsize=8)
+def stand_in_candidates(
+    rows: int, prototype_shape: tuple[int, int, int], structures: int, geometry: FrameGeometry
+) -> Candidates:
+    """Candidates of one frame; each mask fills its box's ellipse.
 
     Every instance has equally many rows, slightly moved and with falling scores from 0.99 to 0.31, of a structure of
     its own as far as the model's structures go. Kept for the next call: not to be changed.
 
     Args:
-        facts: of the model whose candidates they could be.
+        rows: n.
+        prototype_shape: (K, Hp, Wp).
+        structures: C.
         geometry: where the frame lies in the network's input.
     """
-    return _made(facts.candidates, facts.prototypes, len(facts.structures), geometry)
-
-
-@lru_cache(maxsize=8)
-def _made(rows: int, shape: tuple[int, int, int], structures: int, geometry: FrameGeometry) -> Candidates:
     random = np.random.default_rng(0)
-    (k, proto_height, proto_width), (h, w) = shape, geometry.input_shape
-    height, width = geometry.frame_shape
-    shares = np.array(_BOXES, np.float32) * np.array([width, height, width, height], np.float32)
-    corners = np.concatenate([shares[:, :2] - shares[:, 2:] / 2, shares[:, :2] + shares[:, 2:] / 2], axis=1)
-    truth = geometry.boxes_to_input(corners)
+    (k, proto_height, proto_width), (h, w) = prototype_shape, geometry.input_shape
+    truth = stand_in_boxes(geometry)
     planes = max(1, k - 1)  # the last prototype is the background that all are held against
     y, x = np.mgrid[:proto_height, :proto_width].astype(np.float32)
     x, y = (x + 0.5) * w / proto_width, (y + 0.5) * h / proto_height
-    prototypes = random.random(shape, dtype=np.float32)
+    prototypes = random.random(prototype_shape, dtype=np.float32)
     prototypes[:INSTANCES] = 0
     for i, (x1, y1, x2, y2) in enumerate(truth):
         cone = np.maximum(0, 2 - np.hypot((2 * x - x1 - x2) / (x2 - x1), (2 * y - y1 - y2) / (y2 - y1)))
@@ -69,3 +75,8 @@ def _made(rows: int, shape: tuple[int, int, int], structures: int, geometry: Fra
     size = np.tile(truth[which, 2:] - truth[which, :2], 2)
     boxes = truth[which] + np.float32(0.02) * size * random.normal(size=(rows, 4)).astype(np.float32)
     return Candidates(scores[None], boxes[None], coefficients[None], prototypes[None])
+
+
+def stand_in_for(facts: ModelFacts, geometry: FrameGeometry) -> Candidates:
+    """Those that a model of ours could have returned."""
+    return stand_in_candidates(facts.candidates, facts.prototypes, len(facts.structures), geometry)

@@ -14,7 +14,7 @@ from benchmarks.speed.energy import ProcessorEnergy
 from benchmarks.speed.gpu import Gpu, SampledPower
 from benchmarks.speed.intervals import change
 from benchmarks.speed.stages import stage_times
-from benchmarks.speed.stand_in import INSTANCES, stand_in_candidates
+from benchmarks.speed.stand_in import INSTANCES, stand_in_for
 from benchmarks.speed.turns import take_turns
 from fetalseg.anatomy import structure_names
 from fetalseg.model_file import ModelFacts
@@ -102,7 +102,7 @@ def test_made_up_candidates_become_twelve_instances_of_one_and_a_half_frames(pro
     )
     geometry = FrameGeometry.of((768, 1024), rule)
 
-    candidates = stand_in_candidates(facts, geometry)
+    candidates = stand_in_for(facts, geometry)
     candidates.check()
     found = Postprocessor(structure_names())(candidates, geometry, PostprocessOptions())
 
