@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     server.add_argument("--key", type=Path, metavar="FILE", help="wss: its key, where it lies in another file")
     parser.epilog = (
         "The table: largest differences of an instance's score and box, lowest and mean IoU of its mask; off: share of "
-        "instances beyond one of these tolerances; absent: instances that one side alone has; close calls: shown by one "
+        "instances beyond one of these; absent: instances that one side alone has; close calls: shown by one "
         "side alone because a score is next to a threshold, or to another score; candidates off: share of candidates, "
         "shown or not, that differ by more than is usual. Exit code 0: all within tolerance; 1: an engine is not, one "
         "that was asked for can't run, or nothing could be compared."
