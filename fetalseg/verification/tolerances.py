@@ -42,9 +42,9 @@ class Limits:
     ap: float
 
 
-# Measured on fetalseg-s and fetalseg-m and their fp16 and int8 files, onnxruntime and OpenVINO (fp32 and bf16: PyTorch as
-# well), against onnxruntime in fp32: 32 default frames, 30 of HC18 and 30 of the nuchal translucency set, 165 to 251
-# instances each. Of these three the worst is told; in px of the network's input; AP on 79 to 130 held-out frames of them.
+# Measured on fetalseg-s and fetalseg-m and their fp16 and int8 files, onnxruntime and OpenVINO (fp32 and bf16 also with
+# PyTorch), against onnxruntime in fp32: 32 default frames, 30 of HC18, 30 of the nuchal translucency set, with 165 to
+# 251 instances each; AP on 79 to 130 held-out frames. The worst of them is told, in px of the network's input.
 TOLERANCES: dict[Word, Limits] = {
     # All are within score 1.1e-6, box 0.0002 px, mask IoU 0.999; AP the same. The rest is room for other processors.
     "fp32": Limits(1e-3, 0.05, 0.99, 0.0, 0.999, 1e-3, 0.05, 0.001, 1e-3),
