@@ -16,6 +16,7 @@ from fetalseg.errors import DataError
 __all__ = ["comparison_table", "differences", "read_figures"]
 
 SCHEMA = 2
+_LEVEL = 0.99  # six stages of several configurations: at 0.95 one in three runs would see a change where there is none
 _SAME_MACHINE = ("processor", "cores", "features")
 _SAME_RUN = ("source", "frame", "gpu")
 _SAME_SETUP = ("device", "threads", "weights", "input")
@@ -70,13 +71,15 @@ def comparison_table(before: dict[str, Any], rows: Sequence[Row]) -> str:
         for stage, medians in row.block_medians_ms.items():
             if stage not in old["block_medians_ms"]:
                 continue
-            held = change(old["block_medians_ms"][stage], medians, paired=False)
+            held = change(old["block_medians_ms"][stage], medians, paired=False, level=_LEVEL)
             percent = f"{100 * (held.ratio - 1):+.1f} % ({100 * (held.low - 1):+.1f} to {100 * (held.high - 1):+.1f})"
             name = stage.replace("_", " ")
             cells.append([f"{row.setup}: {name}", f"{held.before:.2f}", f"{held.after:.2f}", percent, held.verdict])
     if not cells:
         raise DataError("the earlier run has none of these configurations (model, engine, precision, batch)")
-    return markdown_table(["median ms a batch", "before", "now", "change (95 % interval)", "verdict"], cells)
+    return markdown_table(
+        ["median ms a batch", "before", "now", f"change ({100 * _LEVEL:g} % interval)", "verdict"], cells
+    )
 
 
 def _key(setup: dict[str, Any]) -> tuple[Any, ...]:

@@ -79,8 +79,12 @@ def test_pairs_see_through_noise_that_both_share() -> None:
     assert change(before, after, paired=False).verdict == "no change"
 
 
-def test_five_blocks_tell_nothing() -> None:
-    assert change([1.0] * 5, [2.0] * 9, paired=False).verdict == "too few blocks"
+@pytest.mark.parametrize(("level", "blocks"), [(0.95, 6), (0.99, 8)])
+def test_a_few_blocks_tell_nothing(level: float, blocks: int) -> None:
+    few, enough = [1.0] * (blocks - 1), [1.0] * blocks
+
+    assert change(few, [2.0] * 9, paired=False, level=level).verdict == "too few blocks"
+    assert change(enough, [2.0] * 9, paired=False, level=level).verdict == "slower"
 
 
 def test_pairs_of_different_numbers_are_refused() -> None:
