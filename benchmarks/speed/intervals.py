@@ -45,8 +45,8 @@ def change(before: Sequence[float], after: Sequence[float], *, paired: bool, lev
     Args:
         before: median of each block, ms, above 0.
         after: likewise.
-        level: how often the interval shall hold the truth. Of n blocks even the whole range holds the median no more often
-            than 1 - 2 / 2**n (two order statistics): with fewer, 6 for 0.95 and 8 for 0.99, nothing is said.
+        level: how often the interval shall hold the truth. The whole range of n blocks holds the median no more often
+            than 1 - 2 / 2**n (its order statistics): with fewer than 6 for 0.95, or 8 for 0.99, nothing is said.
         paired: blocks of one place were measured one after the other, in one round: they are resampled together.
 
     Raises:
