@@ -6,7 +6,7 @@ import copy
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -51,20 +51,9 @@ def quantise(model: ModelProto, frames: npt.NDArray[np.uint8], activations: Acti
     if len(frames) == 0:
         raise ValueError("quantisation needs at least one frame to find ranges with, got none")
     try:
-        from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+        from onnxruntime.quantization import QuantType, quantize_static
     except ImportError:
         raise MissingExtraError("onnxruntime", "cpu") from None
-
-    class Frames(CalibrationDataReader):  # type: ignore[misc] # untyped
-        """One frame after another."""
-
-        def __init__(self) -> None:
-            self._rest: Iterator[npt.NDArray[np.uint8]] = iter(frames)
-
-        def get_next(self) -> dict[str, npt.NDArray[np.uint8]] | None:
-            frame = next(self._rest, None)
-            return None if frame is None else {"images": frame[None]}
-
     prepared = copy.deepcopy(model)
     prepared.metadata_props.add(key=_PREPARED[0], value=_PREPARED[1])
     symmetric = activations == "symmetric"
@@ -73,7 +62,7 @@ def quantise(model: ModelProto, frames: npt.NDArray[np.uint8], activations: Acti
         quantize_static(
             prepared,
             out,
-            Frames(),
+            _reader(frames),
             op_types_to_quantize=["Conv", "MatMul", "Add"],
             nodes_to_quantize=_layers(model.graph),
             per_channel=True,
@@ -90,6 +79,21 @@ def quantise(model: ModelProto, frames: npt.NDArray[np.uint8], activations: Acti
         quantised = onnx.load(out)
     del quantised.metadata_props[:]
     return quantised
+
+
+def _reader(frames: npt.NDArray[np.uint8]) -> Any:
+    """Hands one frame after another to onnxruntime."""
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Frames(CalibrationDataReader):  # type: ignore[misc] # untyped
+        def __init__(self) -> None:
+            self._rest: Iterator[npt.NDArray[np.uint8]] = iter(frames)
+
+        def get_next(self) -> dict[str, npt.NDArray[np.uint8]] | None:
+            frame = next(self._rest, None)
+            return None if frame is None else {"images": frame[None]}
+
+    return Frames()
 
 
 def _layers(graph: GraphProto) -> list[str]:
