@@ -1,4 +1,4 @@
-"""Masks and boxes in COCO's form, by pycocotools, which defines how polygons are filled and IoU is counted."""
+"""Masks in COCO's form, by pycocotools, which defines how polygons are filled and IoU is counted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ try:
 except ModuleNotFoundError:
     raise MissingExtraError("pycocotools", "eval") from None
 
-__all__ = ["Record", "box_record", "mask_box", "mask_iou", "mask_record", "truth_mask"]
+__all__ = ["Record", "mask_box", "mask_iou", "mask_record", "truth_mask"]
 
 Record = dict[str, Any]  # one annotation or result, or one mask, in COCO's form
 
@@ -65,12 +65,6 @@ def truth_mask(annotation: Annotation, height: int, width: int) -> Record:
     if coco_mask.area(rle) == 0:
         raise DataError(f"annotation {annotation.id}: the segmentation covers no pixel")
     return rle
-
-
-def box_record(box: npt.NDArray[np.floating[Any]]) -> list[float]:
-    """A box [4] xyxy as COCO writes it: x, y, width, height."""
-    x1, y1, x2, y2 = box.tolist()
-    return [x1, y1, x2 - x1, y2 - y1]
 
 
 def mask_box(mask: Mapping[str, object]) -> tuple[float, float, float, float]:

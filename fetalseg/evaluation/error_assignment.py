@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fetalseg.data.records import Annotation
 from fetalseg.errors import MissingExtraError
-from fetalseg.evaluation.coco import box_record, truth_mask
+from fetalseg.evaluation.coco import truth_mask
 from fetalseg.evaluation.matches import is_scored
 from fetalseg.evaluation.scored_frames import ScoredFrame
 
@@ -178,7 +178,7 @@ def _iou(
         return np.zeros((len(rows), len(truths)))
     found, crowds = frame.found, [int(a.crowd) for a in truths]
     if kind == "bbox":
-        boxes, annotated = [box_record(found.boxes[row]) for row in rows], [list(a.bbox) for a in truths]
+        boxes, annotated = [found.coco_boxes[row] for row in rows.tolist()], [list(a.bbox) for a in truths]
         return np.asarray(coco_mask.iou(boxes, annotated, crowds), np.float64)
     if found.masks is None:
         raise ValueError(f"image {frame.image.id}: the detections have no masks to judge")

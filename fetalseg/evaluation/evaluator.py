@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 from fetalseg.data.facts import image_facts
 from fetalseg.data.records import CocoSet, ImageRecord
 from fetalseg.errors import DataError
-from fetalseg.evaluation.coco import Record, box_record
+from fetalseg.evaluation.coco import Record
 from fetalseg.evaluation.matches import Kind, Matches, is_scored, match_all
 from fetalseg.evaluation.overlap import OverlapOutcomes, overlap_outcomes
 from fetalseg.evaluation.precision import AveragePrecision, average_precision, mean_precision
@@ -283,7 +283,7 @@ def _results(
                 continue
             place = {"image_id": frame.image.id, "category_id": category_ids[label]}
             for row in rows_by_label[label]:
-                shape: Record = {"bbox": box_record(found.boxes[row])}
+                shape: Record = {"bbox": found.coco_boxes[row]}
                 if kind == "segm":
                     assert masks is not None
                     shape = {"segmentation": masks[row]}

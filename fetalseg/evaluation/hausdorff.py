@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +47,7 @@ def hausdorff95(
     else:
         scale = np.array(spacing, np.float64)
         there, back = _nearest(np.argwhere(one) * scale, np.argwhere(other) * scale)
-    return float(max(np.percentile(there, 95), np.percentile(back, 95)))
+    return max(_percentile95(there), _percentile95(back))
 
 
 def _extent(mask: npt.NDArray[np.bool_]) -> tuple[slice, slice]:
@@ -63,6 +65,15 @@ def _distances(start: npt.NDArray[np.bool_], outline: npt.NDArray[np.bool_]) -> 
     distances = cv2.distanceTransform((~outline).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[start]
     # Squares of distances are whole numbers. OpenCV's float32 differs in the last bit with the number of its threads.
     return np.asarray(np.sqrt(np.rint(np.square(distances.astype(np.float64)))), np.float64)
+
+
+def _percentile95(values: npt.NDArray[np.float64]) -> float:
+    """With linear interpolation, as of NumPy, whose own takes longer than the distances of a small structure."""
+    place = 0.95 * (len(values) - 1)
+    low, high = int(place), math.ceil(place)
+    ordered = np.partition(values, (low, high))
+    below, above = float(ordered[low]), float(ordered[high])
+    return below + (place - low) * (above - below)
 
 
 def _nearest(

@@ -20,8 +20,9 @@ import numpy.typing as npt
 from fetalseg.data.records import Annotation, CocoSet
 from fetalseg.errors import MissingExtraError
 from fetalseg.evaluation.boundary import boundary_record
-from fetalseg.evaluation.coco import box_record, truth_mask
+from fetalseg.evaluation.coco import truth_mask
 from fetalseg.evaluation.scored_frames import MAX_DETECTIONS, ScoredFrame
+from fetalseg.instances import RunLengths
 
 try:
     import pycocotools.mask as coco_mask
@@ -158,18 +159,19 @@ def _by_label(frame: ScoredFrame, labels: Set[int], kind: Kind) -> Iterator[tupl
         raise ValueError(f"image {frame.image.id}: the detections have no masks to score")
     rows = np.argsort(-frame.found.scores, kind="stable").tolist()
     all_labels, scores = frame.found.labels.tolist(), frame.found.scores.tolist()
+    boxes = frame.found.coco_boxes
+    areas = [box[2] * box[3] for box in boxes] if masks is None or kind == "bbox" else _mask_areas(masks)
     for row in rows:
         if all_labels[row] not in labels:
             continue
-        if kind == "bbox":
-            box = box_record(frame.found.boxes[row])
-            one = _Found(scores[row], box, box[2] * box[3])
-        else:
-            assert masks is not None
-            one = _Found(scores[row], masks[row], float(coco_mask.area(masks[row])))
-        found.setdefault(all_labels[row], []).append(one)
+        shape = boxes[row] if masks is None or kind == "bbox" else masks[row]
+        found.setdefault(all_labels[row], []).append(_Found(scores[row], shape, areas[row]))
     for label in found.keys() | wanted.keys():
         yield label, found.get(label, [])[:MAX_DETECTIONS], wanted.get(label, [])
+
+
+def _mask_areas(masks: Sequence[RunLengths]) -> list[float]:
+    return [float(area) for area in coco_mask.area(list(masks))] if masks else []
 
 
 def _wanted(annotation: Annotation, frame: ScoredFrame, kind: Kind) -> _Wanted:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fetalseg.data.records import CocoSet
 from fetalseg.errors import MissingExtraError
-from fetalseg.evaluation.coco import Record, box_record, truth_mask
+from fetalseg.evaluation.coco import Record, truth_mask
 from fetalseg.evaluation.matches import AREA_RANGES, AREAS, IOU_THRESHOLDS, Matches, is_scored
 from fetalseg.evaluation.scored_frames import MAX_DETECTIONS, ScoredFrame
 
@@ -76,7 +76,7 @@ def _results(frame: ScoredFrame, labels: Sequence[int], kind: str) -> Iterator[R
         if label not in labels:
             continue
         if kind == "bbox":
-            bbox = box_record(found.boxes[row])
+            bbox = found.coco_boxes[row]
             shape: Record = {"bbox": bbox, "area": bbox[2] * bbox[3]}
         else:
             assert found.masks is not None

@@ -45,6 +45,13 @@ class Detections:
         return row if row is not None and self.scores[row] >= min_score else None
 
     @cached_property
+    def coco_boxes(self) -> list[list[float]]:
+        """The boxes as COCO writes them, N of x, y, width, height."""
+        starts, ends = self.boxes[:, :2], self.boxes[:, 2:]
+        boxes: list[list[float]] = np.concatenate([starts, ends - starts], axis=1).tolist()
+        return boxes
+
+    @cached_property
     def _best_rows(self) -> dict[int, int]:
         labels, rows = np.unique(self.labels, return_index=True)
         return dict(zip(labels.tolist(), rows.tolist(), strict=True))

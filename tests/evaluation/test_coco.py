@@ -8,7 +8,8 @@ import pytest
 
 from fetalseg.data.records import Annotation
 from fetalseg.errors import DataError
-from fetalseg.evaluation.coco import box_record, mask_iou, mask_record, truth_mask
+from fetalseg.evaluation.coco import mask_iou, mask_record, truth_mask
+from fetalseg.evaluation.scored_frames import Detections
 
 
 def annotation(segmentation: object) -> Annotation:
@@ -53,7 +54,8 @@ def test_a_mask_may_cover_no_pixel_where_it_is_no_ground_truth() -> None:
 
 
 def test_a_box_is_written_with_its_size() -> None:
-    assert box_record(np.array([1.0, 2.0, 4.0, 8.0])) == [1, 2, 3, 6]
+    boxes = np.array([[1.0, 2.0, 4.0, 8.0], [0.0, 0.0, 1.5, 1.0]])
+    assert Detections(np.array([0, 1]), np.array([0.9, 0.8]), boxes, None).coco_boxes == [[1, 2, 3, 6], [0, 0, 1.5, 1]]
 
 
 def test_iou_of_masks_is_intersection_over_union() -> None:
