@@ -37,7 +37,7 @@ def test_weights_are_those_in_the_list_of_digests(default_model: Path) -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_checkpoint_is_the_one_that_the_model_was_exported_from(name: str) -> None:
-    checkpoint = MODELS / f"{name}.safetensors"
+    checkpoint = MODELS / f"{name.removesuffix('-int8')}.safetensors"
     assert checkpoint.stat().st_size <= 30e6
     assert read_facts(MODELS / f"{name}.onnx").weights_sha256 == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
 
@@ -62,6 +62,15 @@ def test_synthetic_structures_are_found(default_model: Path, synthetic: CocoSet)
         hit = structures[name].centre_hit
         assert hit is not None
         assert hit >= 0.8, name
+
+
+def test_int8_costs_no_more_ap50_than_a_detection_or_two(default_model: Path, synthetic: CocoSet) -> None:
+    quantised = Segmenter.load("fetalseg-s-int8")
+    assert quantised.engine.precision == quantised.facts.precision == "int8"
+    full, less = (ap50(evaluate_model(one, synthetic, OPTIONS)) for one in (Segmenter.load(default_model), quantised))
+    # The aim is 0.005. On the 426 held-out frames of the model's card int8 gains as much; here one nasal bone of thirty
+    # alone moves the mean of 17 by 0.002.
+    assert less >= full - 0.005
 
 
 @pytest.mark.timeout(400)  # 300 frames through PyTorch

@@ -49,6 +49,7 @@ def test_wheel_holds_both_packages_the_models_the_viewer_and_the_report(wheel: P
         "fetalseg/evaluation/metrics_schema.json",
         "fetalseg/shipped_models/fetalseg-m.onnx",
         "fetalseg/shipped_models/fetalseg-s.onnx",
+        "fetalseg/shipped_models/fetalseg-s-int8.onnx",
         "fetalseg_server/py.typed",
         "fetalseg_server/static/index.html",
     ):
