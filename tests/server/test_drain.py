@@ -123,7 +123,7 @@ def test_the_engine_ends_with_a_server_that_is_killed(model: Path) -> None:
     ("arguments", "message"),
     [
         (["--model", "no-such-model"], "no model named 'no-such-model'; known models: "),
-        (["--engine", "gpu"], "unknown engine 'gpu'; expected auto, openvino, onnxruntime"),
+        (["--engine", "gpu"], "unknown engine 'gpu'; expected auto, tensorrt, openvino, onnxruntime"),
         (
             ["--host", "0.0.0.0"],
             "without tokens the server listens on this machine only, got host 0.0.0.0; give tokens",
