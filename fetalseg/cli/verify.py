@@ -14,6 +14,7 @@ from rich.progress import SpinnerColumn, TextColumn
 from fetalseg.cli.progress_bar import progress_bar
 from fetalseg.cli.verify_report import print_report, report
 from fetalseg.cli.verify_server import ServerAddress, ask_server
+from fetalseg.cli.whole_number import whole_number
 from fetalseg.engines import ENGINES
 from fetalseg.errors import FetalsegError, ModelFileError
 from fetalseg.model_file import file_digest, find_model
@@ -47,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=tuple(ENGINES),
         help="compare this one, and fail if it can't run; repeatable; by default all that can run here",
     )
-    parser.add_argument("--threads", type=_count, metavar="N", help="of an engine; by default all cores")
-    parser.add_argument("--frames", type=_count, default=FRAMES, metavar="N", help=f"how many ({FRAMES})")
+    parser.add_argument("--threads", type=whole_number, metavar="N", help="of an engine; by default all cores")
+    parser.add_argument("--frames", type=whole_number, default=FRAMES, metavar="N", help=f"how many ({FRAMES})")
     parser.add_argument(
         "--source", metavar="SOURCE", help="frames to compare on, as of fetalseg predict; by default synthetic ones"
     )
@@ -57,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("average precision")
     data.add_argument("--data", type=Path, metavar="JSON", help="COCO file, or a folder with instances.json")
     data.add_argument("--images", type=Path, metavar="DIR", help="folder of its images (images/ beside the file)")
-    data.add_argument("--limit", type=_count, metavar="N", help="only its first N frames")
+    data.add_argument("--limit", type=whole_number, metavar="N", help="only its first N frames")
     server = parser.add_argument_group("over the wire")
     server.add_argument("--server", metavar="URL", help="of a running server, ws://HOST:PORT/v1/stream")
     server.add_argument("--token-file", type=Path, metavar="FILE", help="holds the server's token")
@@ -152,10 +153,3 @@ def _over_the_wire(verifier: Verifier, path: Path, args: argparse.Namespace) -> 
     precisions = list(dict.fromkeys([verifier.facts.precision, engine.precision]))
     device = f"{engine.device}, served"
     return verifier.check_answers(answers, precisions, file=path.name, engine=engine.name, device=device)
-
-
-def _count(text: str) -> int:
-    """A whole number of at least 1, for argparse."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
-    return int(text)
