@@ -19,6 +19,8 @@ except ModuleNotFoundError:
 
 __all__ = ["plot_latencies"]
 
+_BELOW = (0.5, -0.15)  # of the axes: a legend among them would cover what is drawn
+
 
 def plot_latencies(
     path: Path, rows: Sequence[Row], samples: Sequence[Samples], *, budget_ms: float | None, title: str
@@ -43,7 +45,7 @@ def plot_latencies(
     curves.set(xlabel="ms a batch, frame to polygons", ylabel="% of batches", ylim=(0, 101))
     curves.set_xlim(left=0)
     curves.grid(alpha=0.3)
-    curves.legend(loc="lower right", fontsize="small")
+    curves.legend(loc="upper center", bbox_to_anchor=_BELOW, fontsize="small")
     left = np.zeros(len(rows))
     for stage in STAGES[:-1]:
         medians = np.array([row.latency_ms.get(stage, {}).get("p50", 0.0) for row in rows])
@@ -52,7 +54,7 @@ def plot_latencies(
             left += medians
     bars.invert_yaxis()
     bars.set(xlabel="ms a batch, median of each stage")
-    bars.legend(fontsize="small")
+    bars.legend(loc="upper center", bbox_to_anchor=_BELOW, ncols=4, fontsize="small")
     figure.suptitle(title, fontsize="small")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
