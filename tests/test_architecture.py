@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sources": GROUND | {"phantom"},
     "model": GROUND | {"preprocess", "model_file"},
     "data": GROUND | {"preprocess", "render", "sources"},
-    "export": GROUND | {"preprocess", "model_file", "model"},
+    "export": GROUND | {"preprocess", "model_file", "model", "postprocess"},
     "training": GROUND | {"preprocess", "model_file", "model", "data", "postprocess"},
     "evaluation": GROUND | {"preprocess", "model_file", "postprocess", "segmenter", "views", "data", "render"},
     "verification": GROUND

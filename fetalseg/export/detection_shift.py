@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fetalseg.candidates import Candidates
 from fetalseg.errors import EngineError
 from fetalseg.model_file import Precision
+from fetalseg.postprocess.nms import iou_between
 
 __all__ = ["FOUND", "SHIFT_TOLERANCES", "Shift", "check_found", "check_shifts", "detection_shifts"]
 
@@ -76,7 +77,7 @@ def detection_shifts(reference: Candidates, actual: Candidates, input_shape: tup
         best = wanted.scores[0].argmax(axis=0)
         found = wanted.scores[0].max(axis=0) >= FOUND
         for label in np.flatnonzero(found):
-            overlap = _overlaps(wanted.boxes[0, best[label]], got.boxes[0])
+            overlap = iou_between(wanted.boxes[0, best[label], None], got.boxes[0])[0]
             row = int((got.scores[0, :, label] * overlap).argmax())
             masks = _mask(wanted, int(best[label]), input_shape), _mask(got, row, input_shape)
             score = abs(float(wanted.scores[0, best[label], label]) - float(got.scores[0, row, label]))
@@ -101,14 +102,6 @@ def check_shifts(shifts: list[Shift], precision: Precision) -> None:
                 f"the {shift.output} of {shift.detections} detections in {precision} differ from the network's by "
                 f"{shift.mean:.2g} in the mean; expected at most {tolerance:g}"
             )
-
-
-def _overlaps(box: npt.NDArray[np.float32], boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """IoU [n] of one box with others [n, 4]."""
-    inside = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    shared = inside.clip(min=0).prod(axis=1)
-    area, areas = (box[2:] - box[:2]).prod(), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    return np.asarray(shared / np.maximum(area + areas - shared, 1e-9), np.float32)
 
 
 def _mask(candidates: Candidates, row: int, input_shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
