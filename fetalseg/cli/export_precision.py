@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "check_arguments", "write"]
 
 LOWER = ("fp16", "int8")
-CHECKED = 16  # frames that the file is checked on
-CALIBRATED = 96  # more that ranges are found with; with a third of them the detections move as little
+# Frames that ranges are found with, beside those of the check; with a third of them the detections move as little.
+CALIBRATED = 96
 SEED = 20260714  # of the synthetic frames; no shipped model was trained or scored on them
 SIZE = (432, 640)  # of these, height and width in px
 
@@ -61,7 +61,7 @@ def write(args: argparse.Namespace, out: Path) -> None:
     """Writes the file, and prints how far its detections lie from the network's."""
     try:
         from fetalseg.export.detection_shift import SHIFT_TOLERANCES
-        from fetalseg.export.reduced import export_reduced
+        from fetalseg.export.reduced import CHECKED, export_reduced
         from fetalseg.export.source import load_source
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "train") from None
