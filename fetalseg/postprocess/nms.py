@@ -218,8 +218,9 @@ def _suppression(kind: NmsKind, iou_threshold: float, score_threshold: float, si
 
 
 def _fast(iou: Floats, scores: Floats, *, iou_threshold: float) -> Floats:
-    overlap_with_better = np.triu(iou, k=1).max(axis=-2, initial=0)
-    return np.where(overlap_with_better <= iou_threshold, scores, np.float32(0))
+    is_better = np.tri(iou.shape[-1], k=-1, dtype=np.bool_).T
+    overlaps_better = (is_better & (iou > iou_threshold)).any(axis=-2)
+    return np.where(overlaps_better, np.float32(0), scores)
 
 
 def _greedy(iou: Floats, scores: Floats, *, iou_threshold: float) -> Floats:

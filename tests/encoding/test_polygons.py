@@ -132,7 +132,7 @@ def test_json_has_the_same_rings_and_whole_numbers_without_a_point() -> None:
     assert ".0" not in written[0]
     assert written[1] == "[]"
     assert sorted(json.loads(written[2])) == sorted(
-        json.loads("[[2000,1000,2000,1001,2001,1001,2001,1000],[2002,1001,2002,1002,2003,1002,2003,1001]]")
+        json.loads("[[2000,1001,2000,1000,2001,1000,2001,1001],[2002,1002,2002,1001,2003,1001,2003,1002]]")
     )
     assert polygons_json([], np.empty((0, 2), np.int64)) == []
 
