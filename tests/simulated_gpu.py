@@ -1,7 +1,8 @@
 """A GPU and a TensorRT in ordinary memory, so that the order of calls, copies and frees is tested without a GPU.
 
 Plans are ONNX files, which ONNX Runtime runs. What a stream does, it does at once. As on a GPU, work on a stream that
-is being captured is not done but recorded, and what is freed twice or used after it was freed is an error.
+is being captured is not done but recorded, and what is freed twice, used after it was freed, or freed while nobody has
+waited for the work on the stream, is an error.
 """
 
 # ruff: noqa: N802, N815 - the names are CUDA's own
@@ -40,6 +41,7 @@ class SimulatedCuda:
         free_bytes: how much may still be allocated on the device.
         capturable: whether work can be recorded.
         failing: whether waiting for a stream reports a failure.
+        refused: name of a copy, "DeviceToHost", that is not taken.
     """
 
     def __init__(self) -> None:
@@ -48,6 +50,8 @@ class SimulatedCuda:
         self.free_bytes = 10**9
         self.capturable = True
         self.failing = False
+        self.refused = ""
+        self._pending = False
         self._recording: list[Callable[[], None]] | None = None
         self._next = 1
 
@@ -66,6 +70,7 @@ class SimulatedCuda:
         return address
 
     def _give_back(self, handle: int) -> tuple[Any]:
+        assert not self._pending
         del self.held[handle]
         return (OK,)
 
@@ -73,6 +78,7 @@ class SimulatedCuda:
         """Does the work of a stream, or records it."""
         self.calls.append(name if self._recording is None else f"record {name}")
         if self._recording is None:
+            self._pending = True
             work()
         else:
             self._recording.append(work)
@@ -95,11 +101,15 @@ class SimulatedCuda:
     def cudaMemcpyAsync(self, to: int, source: int, size: int, kind: Any, stream: int) -> tuple[Any]:
         assert {to, source, stream} <= set(self.held)
         assert self._recording is None
-        self.do(kind.name.removeprefix("cudaMemcpy"), lambda: ctypes.memmove(to, source, size))
+        name = kind.name.removeprefix("cudaMemcpy")
+        if name == self.refused:
+            return (FAILED,)
+        self.do(name, lambda: ctypes.memmove(to, source, size))
         return (OK,)
 
     def cudaStreamSynchronize(self, stream: int) -> tuple[Any]:
         assert stream in self.held
+        self._pending = False
         return (FAILED if self.failing else OK,)
 
     def cudaStreamBeginCapture(self, stream: int, mode: Any) -> tuple[Any]:
@@ -117,6 +127,7 @@ class SimulatedCuda:
 
     def cudaGraphLaunch(self, executable: int, stream: int) -> tuple[Any]:
         self.calls.append("launch")
+        self._pending = True
         for work in self.held[executable]:
             work()
         return (OK,)

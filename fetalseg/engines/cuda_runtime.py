@@ -28,10 +28,14 @@ def _call(function: Callable[..., tuple[Any, ...]], *arguments: Any) -> Any:
     Raises:
         EngineError: the code is not success.
     """
-    code, *values = function(*arguments)
+    return _check(function.__name__, function(*arguments))
+
+
+def _check(name: str, result: tuple[Any, ...]) -> Any:
+    code, *values = result
     if code != cudart.cudaError_t.cudaSuccess:
         cudart.cudaGetLastError()  # else the next call would report the same failure once more
-        raise EngineError(f"{function.__name__} failed: {_describe(code)}")
+        raise EngineError(f"{name} failed: {_describe(code)}")
     return values[0] if values else None
 
 
@@ -86,17 +90,15 @@ class DeviceMemory:
     """
 
     def __init__(self, size: int) -> None:
-        code, address = cudart.cudaMalloc(max(size, 1))
-        if code == cudart.cudaError_t.cudaErrorMemoryAllocation:
+        result = cudart.cudaMalloc(max(size, 1))
+        if result[0] == cudart.cudaError_t.cudaErrorMemoryAllocation:
             cudart.cudaGetLastError()
             free, total = _call(_memory_left)
             raise EngineError(
                 f"the GPU is out of memory: {size / 1e6:.0f} MB are needed, {free / 1e6:.0f} of {total / 1e6:.0f} MB "
                 "are free; remedy: end other programs on this GPU, or build the engine with a smaller --max-batch"
             )
-        if code != cudart.cudaError_t.cudaSuccess:
-            raise EngineError(f"cudaMalloc failed: {_describe(code)}")
-        self.address = int(address)
+        self.address = int(_check("cudaMalloc", result))
         self.size = size
 
     def free(self) -> None:
@@ -127,6 +129,10 @@ class Stream:
             EngineError: some of it failed.
         """
         _call(cudart.cudaStreamSynchronize, self._stream)
+
+    def settle(self) -> None:
+        """Waits likewise, for who is about to give back what the work uses: whether it failed is of no interest."""
+        cudart.cudaStreamSynchronize(self._stream)
 
     def capture(self, enqueue: Callable[[], None]) -> CapturedGraph:
         """Records the work that `enqueue` puts on this stream, without doing it.

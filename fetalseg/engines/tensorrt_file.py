@@ -79,18 +79,8 @@ def write_engine(path: str | Path, engine: EngineFile) -> None:
     Raises:
         ModelFileError: it can't be written.
     """
-    header = engine.header
-    values = {
-        "schema": SCHEMA,
-        "facts": json.loads(header.facts.to_json()),
-        "model_sha256": header.model_sha256,
-        "library": header.library,
-        "library_version": header.library_version,
-        "compute_capability": header.compute_capability,
-        "gpu": header.gpu,
-        "max_batch": header.max_batch,
-    }
-    text = json.dumps(values).encode()
+    facts = json.loads(engine.header.facts.to_json())
+    text = json.dumps({"schema": SCHEMA, **vars(engine.header), "facts": facts}).encode()
     body = len(text).to_bytes(_LENGTH_BYTES, "little") + text + engine.plan
     write_sealed(Path(path), ENGINE_MAGIC, body)
 
@@ -146,10 +136,8 @@ def check_library(path: Path, header: EngineHeader, library: TensorRtLibrary) ->
         ModelFileError: it isn't; with the remedy.
     """
     if header.library_version != library.version:
-        raise ModelFileError(
-            f"{path.name} was built with {library.title} {header.library_version}; here is {library.version}; "
-            f"{_rebuild(path, header.facts.name)}"
-        )
+        built = f"with {library.title} {header.library_version}"
+        raise _unfit(path, header, built, f"here is {library.version}")
 
 
 def check_gpu(path: Path, header: EngineHeader, gpu: Gpu) -> None:
@@ -159,11 +147,13 @@ def check_gpu(path: Path, header: EngineHeader, gpu: Gpu) -> None:
         ModelFileError: it isn't; with the remedy.
     """
     if header.compute_capability != gpu.capability:
-        raise ModelFileError(
-            f"{path.name} was built for compute capability {header.compute_capability}; {gpu.name} has "
-            f"{gpu.capability}; {_rebuild(path, header.facts.name)}"
-        )
+        built = f"for compute capability {header.compute_capability}"
+        raise _unfit(path, header, built, f"{gpu.name} has {gpu.capability}")
     if header.gpu not in ("", gpu.name):
         logger.warning(
             "%s was tuned on %s; on %s one that is built here may be faster", path.name, header.gpu, gpu.name
         )
+
+
+def _unfit(path: Path, header: EngineHeader, built: str, here: str) -> ModelFileError:
+    return ModelFileError(f"{path.name} was built {built}; {here}; {_rebuild(path, header.facts.name)}")

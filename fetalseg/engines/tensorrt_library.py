@@ -69,7 +69,6 @@ class TensorRtLibrary(NamedTuple):
             )
 
 
-@lru_cache
 def load_library(name: LibraryName | None = None) -> TensorRtLibrary:
     """Imports a library.
 
@@ -79,7 +78,11 @@ def load_library(name: LibraryName | None = None) -> TensorRtLibrary:
     Raises:
         MissingExtraError, EngineError: not installed, or it can't be loaded.
     """
-    name = name or _first_installed()
+    return _import(name or _first_installed())
+
+
+@lru_cache  # one logger for the process, however the library was asked for
+def _import(name: LibraryName) -> TensorRtLibrary:
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:

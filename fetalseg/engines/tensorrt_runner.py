@@ -5,18 +5,36 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from fetalseg.engines.cuda_runtime import CapturedGraph, DeviceMemory, Stream
 from fetalseg.engines.tensorrt_kernels import KeptKernels
 from fetalseg.engines.tensorrt_library import TensorRtLibrary
 from fetalseg.errors import EngineError
 
-__all__ = ["Runner", "make_runner"]
+__all__ = ["LoadedEngine", "Runner", "make_runner"]
 
 _INPUT = "images"
 
 logger = logging.getLogger(__name__)
+
+
+class LoadedEngine(NamedTuple):
+    """An engine, the tensors that it works on, and where its work is queued.
+
+    Attributes:
+        library: which made the engine.
+        native: an `ICudaEngine`.
+        addresses: of each tensor on the GPU, by name.
+        frame: shape of one row of the input.
+        stream: on which everything runs.
+    """
+
+    library: TensorRtLibrary
+    native: Any
+    addresses: Mapping[str, int]
+    frame: tuple[int, ...]
+    stream: Stream
 
 
 class Runner(Protocol):
@@ -30,58 +48,53 @@ class Runner(Protocol):
         """
 
     def free(self) -> None:
-        """Gives back what it holds on the GPU."""
+        """Gives back what it holds on the GPU; the stream must be through with all work."""
 
 
-def make_runner(
-    library: TensorRtLibrary,
-    engine: Any,
-    addresses: Mapping[str, int],
-    frame: tuple[int, ...],
-    stream: Stream,
-    kernels: Path | None,
-) -> Runner:
-    """The runner for a library.
+def make_runner(engine: LoadedEngine, kernels: Path | None) -> Runner:
+    """The runner for an engine of either library.
 
     Args:
-        library: which made the engine.
-        engine: an `ICudaEngine`.
-        addresses: of each tensor on the GPU, by name.
-        frame: shape of one row of the input.
-        stream: where to queue.
+        engine: with its tensors and its stream, which must outlive the runner.
         kernels: file in which TensorRT-RTX keeps what it compiles; None: nothing is kept.
 
     Raises:
         EngineError: no memory.
     """
-    if library.name == "tensorrt_rtx":
-        return _RtxRunner(library, engine, addresses, frame, stream, kernels)
-    return _GraphRunner(library, engine, addresses, frame, stream)
+    return _RtxRunner(engine, kernels) if engine.library.name == "tensorrt_rtx" else _GraphRunner(engine)
 
 
 class _Context:
-    """An execution context that is bound to the tensors."""
+    """An execution context that is bound to the tensors.
 
-    def __init__(self, library: TensorRtLibrary, engine: Any, how: Any, addresses: Mapping[str, int]) -> None:
-        self.library = library
+    Args:
+        engine: which it executes.
+        how: what `ICudaEngine.create_execution_context` is told: a strategy of allocation, or an `IRuntimeConfig`.
+    """
+
+    def __init__(self, engine: LoadedEngine, how: Any) -> None:
+        self._engine = engine
+        library = engine.library
         library.log.take_errors()
-        self.native = engine.create_execution_context(how)
+        self.native = engine.native.create_execution_context(how)
         if self.native is None:
             raise EngineError(
                 f"{library.title} can't prepare the engine: {library.log.take_errors()}; "
                 "remedy: see that the GPU has memory left, or build the engine with a smaller --max-batch"
             )
-        for name, address in addresses.items():
+        for name, address in engine.addresses.items():
             if not self.native.set_tensor_address(name, address):
                 raise EngineError(f"{library.title} refuses the tensor {name}: {library.log.take_errors()}")
 
-    def set_shape(self, shape: tuple[int, ...]) -> None:
+    def set_batch(self, batch: int) -> None:
+        shape, library = (batch, *self._engine.frame), self._engine.library
         if not self.native.set_input_shape(_INPUT, shape):
-            raise EngineError(f"{self.library.title} refuses input {shape}: {self.library.log.take_errors()}")
+            raise EngineError(f"{library.title} refuses input {shape}: {library.log.take_errors()}")
 
-    def enqueue(self, stream: Stream) -> None:
-        if not self.native.execute_async_v3(stream.handle):
-            raise EngineError(f"{self.library.title} failed: {self.library.log.take_errors()}")
+    def enqueue(self) -> None:
+        if not self.native.execute_async_v3(self._engine.stream.handle):
+            library = self._engine.library
+            raise EngineError(f"{library.title} failed: {library.log.take_errors()}")
 
 
 class _GraphRunner:
@@ -92,17 +105,9 @@ class _GraphRunner:
     that they work in, since they take turns.
     """
 
-    def __init__(
-        self,
-        library: TensorRtLibrary,
-        engine: Any,
-        addresses: Mapping[str, int],
-        frame: tuple[int, ...],
-        stream: Stream,
-    ) -> None:
-        self._library, self._engine, self._addresses = library, engine, addresses
-        self._frame, self._stream = frame, stream
-        self._memory = DeviceMemory(engine.device_memory_size_v2)
+    def __init__(self, engine: LoadedEngine) -> None:
+        self._engine = engine
+        self._memory = DeviceMemory(engine.native.device_memory_size_v2)
         self._contexts: dict[int, _Context] = {}
         self._graphs: dict[int, CapturedGraph | None] = {}
 
@@ -110,27 +115,26 @@ class _GraphRunner:
         if batch not in self._contexts:
             # TensorRT loads and allocates in its first run, which for this reason can't be captured.
             self._contexts[batch] = self._prepare(batch)
-            self._contexts[batch].enqueue(self._stream)
+            self._contexts[batch].enqueue()
             return
         if batch not in self._graphs:
             self._graphs[batch] = self._capture(batch)
         graph = self._graphs[batch]
         if graph is None:
-            self._contexts[batch].enqueue(self._stream)
+            self._contexts[batch].enqueue()
         else:
-            graph.launch(self._stream)
+            graph.launch(self._engine.stream)
 
     def _prepare(self, batch: int) -> _Context:
-        strategy = self._library.module.ExecutionContextAllocationStrategy.USER_MANAGED
-        context = _Context(self._library, self._engine, strategy, self._addresses)
+        context = _Context(self._engine, self._engine.library.module.ExecutionContextAllocationStrategy.USER_MANAGED)
         context.native.set_device_memory(self._memory.address, self._memory.size)
-        context.set_shape((batch, *self._frame))
+        context.set_batch(batch)
         return context
 
     def _capture(self, batch: int) -> CapturedGraph | None:
-        self._stream.synchronise()  # what the capture may not disturb
+        self._engine.stream.synchronise()  # what the capture may not disturb
         try:
-            return self._stream.capture(lambda: self._contexts[batch].enqueue(self._stream))
+            return self._engine.stream.capture(self._contexts[batch].enqueue)
         except EngineError as error:
             logger.warning("batches of %d run without a CUDA graph: %s", batch, error)
             return None
@@ -142,7 +146,6 @@ class _GraphRunner:
         self._graphs.clear()
         self._contexts.clear()
         self._memory.free()
-        self._engine = None
 
 
 class _RtxRunner:
@@ -152,29 +155,20 @@ class _RtxRunner:
     (TensorRT-RTX documentation, "Working with RTX CUDA Graphs").
     """
 
-    def __init__(
-        self,
-        library: TensorRtLibrary,
-        engine: Any,
-        addresses: Mapping[str, int],
-        frame: tuple[int, ...],
-        stream: Stream,
-        kernels: Path | None,
-    ) -> None:
-        config = engine.create_runtime_config()
-        config.cuda_graph_strategy = library.module.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+    def __init__(self, engine: LoadedEngine, kernels: Path | None) -> None:
+        config = engine.native.create_runtime_config()
+        config.cuda_graph_strategy = engine.library.module.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
         self._kernels = None if kernels is None else KeptKernels(kernels, config)
-        self._context: _Context | None = _Context(library, engine, config, addresses)
-        self._frame, self._stream = frame, stream
+        self._context: _Context | None = _Context(engine, config)
         self._batch = 0
         self._keep()  # those for any shape; a process that is killed keeps at least these
 
     def enqueue(self, batch: int) -> None:
         assert self._context is not None
         if batch != self._batch:
-            self._context.set_shape((batch, *self._frame))
+            self._context.set_batch(batch)
             self._batch = batch
-        self._context.enqueue(self._stream)
+        self._context.enqueue()
 
     def _keep(self) -> None:
         if self._kernels is not None:

@@ -15,7 +15,7 @@ from fetalseg.engines.base import stage
 from fetalseg.engines.cuda_runtime import Stream, TensorPair
 from fetalseg.engines.tensorrt_file import EngineFile
 from fetalseg.engines.tensorrt_library import TensorRtLibrary
-from fetalseg.engines.tensorrt_runner import make_runner
+from fetalseg.engines.tensorrt_runner import LoadedEngine, make_runner
 from fetalseg.errors import EngineError, ModelFileError
 
 __all__ = ["TensorRtSession"]
@@ -41,19 +41,20 @@ class TensorRtSession:
         with ExitStack() as resources:
             self._stream = Stream()
             resources.callback(self._stream.free)
-            # An engine must not outlive its runtime.
-            self._runtime = _make_runtime(library)
-            self._native = _deserialise(library, self._runtime, engine, name)
+            native = _deserialise(library, engine, name)
             self._tensors: dict[str, TensorPair] = {}
-            for tensor in map(self._native.get_tensor_name, range(self._native.num_io_tensors)):
-                shape = (engine.header.max_batch, *tuple(self._native.get_tensor_shape(tensor))[1:])
-                pair = TensorPair(shape, library.module.nptype(self._native.get_tensor_dtype(tensor)))
+            for tensor in map(native.get_tensor_name, range(native.num_io_tensors)):
+                shape = (engine.header.max_batch, *tuple(native.get_tensor_shape(tensor))[1:])
+                pair = TensorPair(shape, library.module.nptype(native.get_tensor_dtype(tensor)))
                 resources.callback(pair.free)
                 self._tensors[tensor] = pair
             frame = _check_tensors(self._tensors, engine, name)
             addresses = {tensor: pair.address for tensor, pair in self._tensors.items()}
-            self._runner = make_runner(library, self._native, addresses, frame, self._stream, kernels)
+            loaded = LoadedEngine(library, native, addresses, frame, self._stream)
+            self._runner = make_runner(loaded, kernels)
             resources.callback(self._runner.free)
+            # Before all else: where `run` ended in an error, work that it had queued may still be under way.
+            resources.callback(self._stream.settle)
             self.free = weakref.finalize(self, resources.pop_all().close)  # at the latest when nobody holds it
 
     def run(self, images: npt.NDArray[np.uint8], stages: dict[str, float] | None) -> Candidates:
@@ -87,16 +88,13 @@ class TensorRtSession:
             return Candidates(*(output.host[:batch].copy() for output in outputs))
 
 
-def _make_runtime(library: TensorRtLibrary) -> Any:
+def _deserialise(library: TensorRtLibrary, engine: EngineFile, name: str) -> Any:
+    """An `ICudaEngine`; it keeps its runtime alive itself, as a context keeps its engine."""
     library.log.take_errors()
     try:
-        return library.module.Runtime(library.log)
+        runtime = library.module.Runtime(library.log)
     except (TypeError, RuntimeError):  # what the binding makes of a null pointer
         raise EngineError(f"{library.title} can't start: {library.log.take_errors()}") from None
-
-
-def _deserialise(library: TensorRtLibrary, runtime: Any, engine: EngineFile, name: str) -> Any:
-    library.log.take_errors()
     native = runtime.deserialize_cuda_engine(engine.plan)
     if native is None:
         raise EngineError(f"{library.title} can't load {name}: {library.log.take_errors()}")

@@ -56,7 +56,7 @@ class BufferedNetwork:
         self._device = device
         self._on_gpu = device.type == "cuda"
         self._stream = torch.cuda.Stream(device) if self._on_gpu else None  # type: ignore[no-untyped-call]
-        self._pool: Any = torch.cuda.graph_pool_handle() if self._on_gpu else None
+        self._pool: Any = None
         self._kept: dict[int, _Buffers] = {}
         self._lock = threading.Lock()
 
@@ -122,6 +122,8 @@ class BufferedNetwork:
         """
         for _ in range(_WARM_UP):
             compute()
+        if not self._kept:  # PyTorch ends a pool with the last graph in it, and then refuses its handle
+            self._pool = torch.cuda.graph_pool_handle()
         graph = torch.cuda.CUDAGraph()
         # Another thread may use the GPU meanwhile, which would end a capture of the mode "global".
         with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):

@@ -138,6 +138,11 @@ def test_a_data_centre_gpu_is_told_which_library_it_needs() -> None:
     )
 
 
+def test_a_library_has_one_log_however_it_is_asked_for() -> None:
+    library = load_library()
+    assert load_library(library.name).log is library.log
+
+
 ABSENT = """
 import sys
 sys.modules["tensorrt"] = sys.modules["tensorrt_rtx"] = None

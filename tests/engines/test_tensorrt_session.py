@@ -107,6 +107,18 @@ def test_a_failure_on_the_gpu_is_an_error_of_the_engine(
     assert cuda.held == {}
 
 
+@pytest.mark.parametrize("name", ["tensorrt", "tensorrt_rtx"])
+def test_work_that_an_error_left_on_the_stream_is_waited_for_before_anything_is_given_back(
+    name: LibraryName, crafted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuda = simulate(monkeypatch, name)
+    with TensorRtEngine.load(as_plan(crafted, tmp_path / "a.engine", name)) as engine:
+        cuda.refused = "DeviceToHost"
+        with pytest.raises(EngineError, match=r"^cudaMemcpyAsync failed: cudaErrorLaunchFailure, "):
+            engine.infer(DARK)
+    assert cuda.held == {}
+
+
 def test_an_engine_whose_frames_are_of_another_size_than_its_facts_is_refused(
     crafted: Path, default_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
