@@ -10,7 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-__all__ = ["Machine", "this_machine"]
+from fetalseg.engines.base import usable_cores
+
+__all__ = ["Machine", "load_average", "this_machine"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Machine:
 
     Attributes:
         processor: its name as the operating system tells it.
-        cores: logical processors that this process may use.
+        cores: logical processors that this process may use, by its affinity and its container's quota.
         features: of the instruction sets that matter to the products, those that the processor has.
         system: operating system and its release.
         python: version.
@@ -51,16 +53,20 @@ def this_machine() -> Machine:
     """The machine that runs this; what isn't known is left out, never guessed."""
     facts = _cpuinfo()
     flags = set(facts.get("flags", facts.get("Features", "")).split())
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Machine(
         processor=facts.get("model name") or platform.processor() or platform.machine(),
-        cores=cores,
+        cores=usable_cores(),
         features=tuple(flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd") if flag in flags),
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         numpy=np.__version__,
         opencv=cv2.__version__,
     )
+
+
+def load_average() -> str:
+    """How many processes wanted a processor in the last minute, on average; "unknown" on Windows."""
+    return f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"
 
 
 def _cpuinfo() -> dict[str, str]:
