@@ -6,9 +6,9 @@
 
 The clock covers preprocess (resize to the network), upload and copy back where the engine's device has memory of its
 own, infer (the whole exported graph, uint8 in, candidates out), NMS, masks and encode (polygons), one batch after
-another; warm-up, reading and decoding frames are outside it. Engines wait for their device at the end of each stage.
-Latencies are those of a batch, FPS counts its frames. Several configurations take turns, so that what else the machine
-does falls on all alike.
+another; warm-up, reading and decoding frames are outside it. Engines wait for their device at the end of each stage,
+with --pipelined only at the end of the last. Latencies are those of a batch, FPS counts its frames. Several
+configurations take turns, so that what else the machine does falls on all alike.
 """
 
 from __future__ import annotations
@@ -23,22 +23,31 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's, read when it is loaded; as the server has it
+
 import cv2
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from benchmarks.machine import this_machine
+from benchmarks.machine import load_average, this_machine
 from benchmarks.record import commit_of, write_record
+from benchmarks.speed.arguments import (
+    at_least_one,
+    existing_file,
+    file_to_write,
+    milliseconds,
+    picture_to_write,
+    size_of,
+)
+from benchmarks.speed.command import exit_code_of
 from benchmarks.speed.comparison import SCHEMA, comparison_table, differences, read_figures
 from benchmarks.speed.measuring import BLOCKS, WARM_UP, Asked, Measured, measure
 from benchmarks.speed.networks import find_network
 from benchmarks.speed.rows import print_row, print_summary, within
-from benchmarks.speed.sizes import size_of
 from benchmarks.speed.stages import Frames
 from benchmarks.speed.stand_in import INSTANCES
 from fetalseg.cli.demo import REAL_CINE
 from fetalseg.engines import ENGINES
-from fetalseg.errors import DataError, FetalsegError
+from fetalseg.errors import DataError
 from fetalseg.sources import open_source
 
 HELD_FRAMES = 50  # a source is read this far and then repeated, so that decoding stays out of the clock
@@ -52,40 +61,40 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--engine", nargs="+", default=["auto"], choices=["auto", *ENGINES])
     parser.add_argument("--precision", nargs="+", help="what to compute in; default: the engine's best on this machine")
     parser.add_argument("--device", help="where to run: cpu, cuda, tensorrt; default: the best that works")
-    parser.add_argument("--threads", type=int, help="default: all cores this process may use")
-    parser.add_argument("--batch", type=int, nargs="+", default=[1], help="batch sizes (default: 1)")
+    parser.add_argument("--threads", type=at_least_one, help="default: all cores this process may use")
+    parser.add_argument("--batch", type=at_least_one, nargs="+", default=[1], help="batch sizes (default: 1)")
     parser.add_argument(
         "--input", type=size_of, help="550 or 416x288: of the network's input; a model is exported anew"
     )
-    parser.add_argument("--frames", type=int, default=300, help="timed frames of each (default: %(default)s)")
+    parser.add_argument("--frames", type=at_least_one, default=300, help="timed frames of each (default: %(default)s)")
     source = "phantom, a folder, a cine (file), or as of `fetalseg predict`; 'cine': the one inside pydicom"
     parser.add_argument("--source", default="phantom", help=f"{source} (default: %(default)s)")
     parser.add_argument("--pipelined", action="store_true", help="also with the stages overlapping, in threads")
-    parser.add_argument("--budget-ms", type=float, help="exit code 1 if the p95 of a batch is above this")
-    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
-    parser.add_argument("--plot", type=Path, help="draw latencies and stages into this file (.png, .svg)")
-    parser.add_argument("--compare", type=Path, metavar="JSON", help="say what changed since that run, stage by stage")
+    limit = "exit code 1 if the p95 of a batch is above this, or the largest of fewer than 20 batches"
+    parser.add_argument("--budget-ms", type=milliseconds, help=limit)
+    parser.add_argument("--json", type=file_to_write, help="write the figures to this file as well")
+    parser.add_argument("--plot", type=picture_to_write, help="draw latencies and stages (.png, .svg, .pdf)")
+    since = "say what changed since that run, stage by stage"
+    parser.add_argument("--compare", type=existing_file, metavar="JSON", help=since)
     parser.add_argument("--compare-anyway", action="store_true", help="also with another machine or other frames")
     args = parser.parse_args(argv)
-    if min(args.batch) < 1 or args.frames < 1:
-        parser.error(f"--batch and --frames must be at least 1, got {args.batch} and {args.frames}")
+    if args.compare_anyway and not args.compare:
+        parser.error("--compare-anyway needs --compare JSON")
     return args
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Prints a table for each configuration; 0 passed, 1 over the budget or failed."""
+    """Prints a table for each configuration; 0 passed, 1 over the budget or failed, 2 wrong usage, 130 interrupted."""
     args = parse(argv)
     logging.basicConfig(format="%(message)s")
     cv2.setNumThreads(1)  # as the server has it: the cores belong to the engine
-    try:
-        return run(args)
-    except (FetalsegError, ValueError) as error:
-        print(f"fps: {error}", file=sys.stderr)
-        return 1
+    return exit_code_of("fps", lambda: run(args))
 
 
 def run(args: argparse.Namespace) -> int:
     """Measures, prints, writes."""
+    if args.plot:  # what isn't installed is said before minutes of measuring
+        from benchmarks.speed.plot import plot_latencies
     before = read_figures(args.compare) if args.compare else None
     machine, commit = this_machine(), commit_of()
     with open_source(REAL_CINE if args.source == "cine" else args.source) as source:
@@ -93,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     if before:  # what is known already, before minutes of measuring
         known = {"source": Path(args.source).name, "frame": list(frames[0].shape[:2]), "gpu": before["gpu"], "rows": []}
         check_comparable(before, {"machine": machine.as_dict(), **known}, anyway=args.compare_anyway)
-    print(f"{machine}; commit {commit}; load before {os.getloadavg()[0]:.2f}")
+    print(f"{machine}; commit {commit}; load before {load_average()}")
     with tempfile.TemporaryDirectory() as folder:
         asked = Asked(
             networks=[find_network(model, args.input, Path(folder)) for model in args.model],
@@ -108,8 +117,6 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         write_record(args.json, tool="fps", machine=machine, commit=commit, content=content)
     if args.plot:
-        from benchmarks.speed.plot import plot_latencies
-
         title = f"{machine}\n{args.frames} frames from {Path(args.source).name}, commit {commit}"
         plot_latencies(args.plot, measured.rows, measured.samples, budget_ms=args.budget_ms, title=title)
     if before:
@@ -119,12 +126,14 @@ def run(args: argparse.Namespace) -> int:
 
 def print_measured(args: argparse.Namespace, measured: Measured, frames: Frames) -> None:
     """What was measured on what, and every configuration."""
-    height, width = frames[0].shape[:2]
+    sizes = {f"{frame.shape[1]}x{frame.shape[0]}" for frame in frames}
+    size = f"of {sizes.pop()}" if len(sizes) == 1 else f"(of {len(sizes)} sizes)"
     if measured.gpu:
         print(measured.gpu)
     print(
-        f"clock: a frame of {width}x{height} in memory (from {args.source}) to its polygons, one batch after another; "
-        f"{WARM_UP} batches of warm-up, reading and decoding are outside; {BLOCKS} blocks in turns"
+        f"clock: a frame {size} in memory ({len(frames)} from {args.source}, repeated) to its polygons, one batch "
+        f"after another; warm-up ({WARM_UP.batches} batches, {WARM_UP.seconds:g} s at least), reading and decoding are "
+        f"outside; {BLOCKS} blocks in turns"
     )
     if any(row.setup.weights.startswith("random") for row in measured.rows):
         print(
@@ -144,7 +153,8 @@ def content_of(args: argparse.Namespace, measured: Measured, frames: Frames) -> 
         "source": Path(args.source).name,
         "frame": list(frames[0].shape[:2]),
         "frames": args.frames,
-        "warm_up_batches": WARM_UP,
+        "warm_up_batches": WARM_UP.batches,
+        "warm_up_s": WARM_UP.seconds,
         "gpu": measured.gpu,
         "rows": [asdict(row) for row in measured.rows],
     }

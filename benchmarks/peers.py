@@ -7,13 +7,15 @@
   candidates; R-CNN: boxes, scores and masks of 28x28). It ends when the device has ended.
 - "frame to masks" goes from a frame in memory to bool masks in its pixels; polygons are not in it.
 - All networks take turns, frame by frame in blocks; ratios are those of blocks measured one after the other.
+- Percentiles that take more frames than were run are left out: 20 for p95.
 - Weights that don't ship are random and seeded: speed only. What is found is fixed, since R-CNN's cost depends on it:
   at most 1,000 proposals, and the best 12 detections without a threshold. What random weights find is replaced by
   made-up boxes, 12 of 1.5 frames together, before masks are made; shipped ones keep their best 12 from a score of 0.05
   on. BatchNorm is folded into all of them.
 - torch's threads spin while they wait for each other: on a busy machine two take four times as long as one. See "load
   before".
-- In torch all are eager and have the same precision; ours run as they are served as well, in the other runtimes.
+- In torch all are eager and have the same precision, fp32 without TF32; ours run as they are served as well, in the
+  other runtimes.
 """
 
 from __future__ import annotations
@@ -27,24 +29,25 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's, read when it is loaded; as the server has it
+
 import cv2
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from benchmarks.machine import this_machine
+from benchmarks.machine import load_average, this_machine
 from benchmarks.peer_models.figures import bar_line, peer_row, peer_table
-from benchmarks.peer_models.plan import PEERS, RUNTIMES, Plan
+from benchmarks.peer_models.plan import NETWORK_RUNTIMES, PEERS, RUNTIMES, Plan
 from benchmarks.record import commit_of, write_record
+from benchmarks.speed.arguments import at_least_one, existing_file, file_to_write, size_of
+from benchmarks.speed.command import exit_code_of
 from benchmarks.speed.runtimes import runtime_version
-from benchmarks.speed.sizes import size_of
-from benchmarks.speed.turns import take_turns
+from benchmarks.speed.turns import Untimed, take_turns
 from fetalseg.engines.base import usable_cores
-from fetalseg.errors import FetalsegError, MissingExtraError
 from fetalseg.sources import open_source
 
 HELD_FRAMES = 20
-WARM_UP = 2  # frames of each network before anything is timed
-SETTLE = 1  # frame at the beginning of a block
+WARM_UP = Untimed(batches=2, seconds=0.5)  # frames of each network, before anything is timed
+SETTLE = Untimed(batches=1, seconds=0.1)  # before each block
 BLOCKS = 10
 
 
@@ -57,30 +60,24 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--input", type=size_of, default=(550, 550), help="550 or 416x288, where weights are random")
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "fp16"], help="default: fp32")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: the GPU if PyTorch sees one")
-    parser.add_argument("--threads", type=int, help="default: all cores this process may use")
-    parser.add_argument("--frames", type=int, default=20, help="timed frames of each (default: %(default)s)")
+    parser.add_argument("--threads", type=at_least_one, help="default: all cores this process may use")
+    parser.add_argument("--frames", type=at_least_one, default=20, help="timed frames of each (default: %(default)s)")
     parser.add_argument("--source", default="phantom", help="as of `fetalseg predict` (default: %(default)s)")
-    parser.add_argument("--yolo-onnx", type=Path, help="a YOLO that you have exported: the bar for fetalseg-s")
-    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
+    exported = f"a YOLO that you have exported, for {' or '.join(NETWORK_RUNTIMES)}: the bar for fetalseg-s"
+    parser.add_argument("--yolo-onnx", type=existing_file, help=exported)
+    parser.add_argument("--json", type=file_to_write, help="write the figures to this file as well")
     args = parser.parse_args(argv)
-    if args.frames < 1:
-        parser.error(f"--frames must be at least 1, got {args.frames}")
+    if args.yolo_onnx and not set(args.runtime) & set(NETWORK_RUNTIMES):
+        parser.error(f"--yolo-onnx needs --runtime {' or '.join(NETWORK_RUNTIMES)}, got {' '.join(args.runtime)}")
     return args
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Prints the table; 1 where something can't be run."""
+    """Prints the table; 1 where something can't be run, 2 wrong usage, 130 interrupted."""
+    args = parse(argv)
     logging.basicConfig(format="%(message)s")
     cv2.setNumThreads(1)  # as the server has it: the cores belong to the network
-    try:
-        return run(parse(argv))
-    except (FetalsegError, ValueError) as error:
-        print(f"peers: {error}", file=sys.stderr)
-    except ModuleNotFoundError as error:
-        if error.name not in ("torch", "torchvision", "onnx"):
-            raise
-        print(f"peers: {MissingExtraError(error.name, 'train')}", file=sys.stderr)
-    return 1
+    return exit_code_of("peers", lambda: run(args))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -88,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     from benchmarks.peer_models.field import gather
     from benchmarks.peer_models.place import Place
 
-    machine, commit, load = this_machine(), commit_of(), os.getloadavg()[0]
+    machine, commit, load = this_machine(), commit_of(), load_average()
     with open_source(args.source) as source:
         frames = [frame.pixels for frame in itertools.islice(source, HELD_FRAMES)]
     place = Place(args.precision, args.device)
@@ -104,14 +101,14 @@ def run(args: argparse.Namespace) -> int:
         samples = take_turns(field.contestants, counts, blocks=BLOCKS, warm_up=WARM_UP, settle=SETTLE)
     height, width = frames[0].shape[:2]
     runtimes = ", ".join(runtime_version(word) for word in args.runtime)
-    print(f"{machine}; {runtimes}; commit {commit}; load before {load:.2f}")
+    print(f"{machine}; {runtimes}; commit {commit}; load before {load}")
     blocks = min(BLOCKS, args.frames)
     print(
         f"{args.frames} frames of {width}x{height} from {args.source} through each network on {device}, "
         f"in {blocks} blocks"
     )
     everyone = list(zip(field.contestants, samples, strict=True))
-    rows = [peer_row(one.facts, own, samples[0], one.found) for one, own in everyone]
+    rows = [peer_row(one.facts, own, samples[0]) for one, own in everyone]
     print(peer_table(rows))
     lines = []
     for ours, yolo in field.bars:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.peer_models.network_file import NETWORK_RUNTIMES, NetworkAlone
+from benchmarks.peer_models.network_file import NetworkAlone
 from benchmarks.peer_models.ours import EagerNetwork, ServedNetwork
 from benchmarks.peer_models.peer import FrameToMasks, Peer
 from benchmarks.peer_models.place import Place
-from benchmarks.peer_models.plan import Plan
+from benchmarks.peer_models.plan import NETWORK_RUNTIMES, Plan
 from benchmarks.peer_models.rcnn import MaskRcnn
 from benchmarks.speed.networks import NetworkFile, find_network
 from benchmarks.speed.stages import Frames
@@ -52,7 +52,7 @@ class Field:
 
 
 def gather(plan: Plan, frames: Frames, folder: Path) -> Field:
-    """Builds all of them; who isn't installed is left out.
+    """Builds all of them; who isn't installed, or can't run here or in that precision, is left out.
 
     Args:
         plan: what to run.
@@ -60,7 +60,7 @@ def gather(plan: Plan, frames: Frames, folder: Path) -> Field:
         folder: for files that are exported on the way.
 
     Raises:
-        ValueError, FetalsegError: a network or runtime that is there can't be used.
+        FetalsegError: no such network, or its file can't be used.
     """
     found = Field()
     torch.set_num_threads(plan.threads or usable_cores())
@@ -69,6 +69,8 @@ def gather(plan: Plan, frames: Frames, folder: Path) -> Field:
     def find(name: str, size: tuple[int, int] | None) -> NetworkFile:
         return find_network(name, size, folder)
 
+    if "torch" not in plan.runtimes:
+        found.left_out += [f"{name}: it runs in torch alone" for name in plan.peers if _is_foreign(name)]
     for runtime in plan.runtimes:
         if runtime not in available_engines():
             found.left_out.append(f"{runtime}: it isn't installed")
@@ -79,7 +81,7 @@ def gather(plan: Plan, frames: Frames, folder: Path) -> Field:
         else:
             try:
                 _add_served(found, plan, frames, find, runtime)
-            except EngineError as error:
+            except (EngineError, ValueError) as error:
                 found.left_out.append(f"{runtime}: {error}")
     return found
 
@@ -116,7 +118,7 @@ def _add_served(found: Field, plan: Plan, frames: Frames, find: _Find, runtime: 
         return ServedNetwork(file, runtime, **words, threads=plan.threads, as_shipped=as_shipped)
 
     for name in plan.peers:
-        if name not in _FOREIGN and not name.endswith(_SEG):
+        if not _is_foreign(name):
             found.add(serve(find(name, _own_size(name, plan.size))), frames)
     if plan.yolo_onnx is None or runtime not in NETWORK_RUNTIMES:
         return
@@ -132,6 +134,11 @@ def _add_served(found: Field, plan: Plan, frames: Frames, find: _Find, runtime: 
     width, height = yolo.facts.input
     ours = serve(find(plan.bar_model, (height, width)), as_shipped=True)
     found.bars.append((found.add(ours, frames), len(found.contestants) - 2))
+
+
+def _is_foreign(name: str) -> bool:
+    """Not a network of ours."""
+    return name in _FOREIGN or name.endswith(_SEG)
 
 
 def _own_size(name: str, size: tuple[int, int]) -> tuple[int, int] | None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.live.table import markdown_table
-from benchmarks.peer_models.peer import Found, PeerFacts
+from benchmarks.peer_models.peer import PeerFacts
 from benchmarks.speed.intervals import Change, change
 from benchmarks.speed.networks import RANDOM
+from benchmarks.speed.percentiles import percentiles
 from benchmarks.speed.turns import Samples
 
 __all__ = ["PeerRow", "bar_line", "peer_row", "peer_table"]
@@ -25,31 +26,32 @@ class PeerRow:
     Attributes:
         facts: which.
         p50_ms: by figure, "model" and "frame_to_masks"; a network alone has the first only.
-        p95_ms: likewise.
+        p95_ms: likewise; None of too few frames.
         against_first: by figure, what it takes as a share of what the first one takes.
         instances: of a frame, on average.
         area: of their boxes together, in frames, on average.
     """
 
     facts: PeerFacts
-    p50_ms: dict[str, float]
-    p95_ms: dict[str, float]
+    p50_ms: dict[str, float | None]
+    p95_ms: dict[str, float | None]
     against_first: dict[str, Change]
     instances: float | None
     area: float | None
 
 
-def peer_row(facts: PeerFacts, own: Samples, first: Samples, found: Sequence[Found]) -> PeerRow:
+def peer_row(facts: PeerFacts, own: Samples, first: Samples) -> PeerRow:
     """The figures of a network beside the first."""
     names = [name for name in _FIGURES if name in own.names]
     common = [name for name in names if name in first.names]
+    times = {name: percentiles(own.all(name)) for name in names}
     return PeerRow(
         facts=facts,
-        p50_ms={name: round(float(np.percentile(own.all(name), 50)), 3) for name in names},
-        p95_ms={name: round(float(np.percentile(own.all(name), 95)), 3) for name in names},
+        p50_ms={name: found["p50"] for name, found in times.items()},
+        p95_ms={name: found["p95"] for name, found in times.items()},
         against_first={name: change(first.medians(name), own.medians(name), paired=True) for name in common},
-        instances=round(float(np.mean([one.instances for one in found])), 2) if found else None,
-        area=round(float(np.mean([one.area for one in found])), 3) if found else None,
+        instances=round(float(np.mean(own.all("instances"))), 2) if "instances" in own.names else None,
+        area=round(float(np.mean(own.all("area"))), 3) if "area" in own.names else None,
     )
 
 
@@ -62,7 +64,8 @@ def peer_table(rows: Sequence[PeerRow]) -> str:
         found = "" if row.instances is None else f"{row.instances:.1f}, {row.area:.2f} frames{made_up}"
         line = [f"{row.facts} ({row.facts.weights.partition(':')[0]})", found]
         for name in _FIGURES:
-            times = f"{row.p50_ms[name]:.1f} / {row.p95_ms[name]:.1f}" if name in row.p50_ms else ""
+            both = [row.p50_ms[name], row.p95_ms[name]] if name in row.p50_ms else []
+            times = " / ".join("-" if ms is None else f"{ms:.1f}" for ms in both)
             held = row.against_first.get(name)
             line += [times, f"{held.ratio:.2f} ({held.low:.2f} to {held.high:.2f})" if held and i else ""]
         cells.append(line)

@@ -9,13 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.peer_models.peer import Found, PeerFacts
+from benchmarks.peer_models.peer import PeerFacts
 from fetalseg.engines.base import usable_cores
 from fetalseg.errors import ModelFileError
 
-__all__ = ["NETWORK_RUNTIMES", "NetworkAlone"]
-
-NETWORK_RUNTIMES = ("onnxruntime", "openvino")
+__all__ = ["NetworkAlone"]
 
 
 class _Loaded(NamedTuple):
@@ -37,15 +35,14 @@ class NetworkAlone:
 
     Args:
         path: of the file, with one input [1, 3, h, w] of float32 or float16, as ultralytics exports it.
-        runtime: a word of `NETWORK_RUNTIMES`, set up as our engines set it up.
+        runtime: a word of `benchmarks.peer_models.plan.NETWORK_RUNTIMES`, set up as our engines set it up.
         device: "cpu", or "cuda" of onnxruntime: the image and the results stay in the GPU's memory.
-        precision: "fp32" or "bf16" for openvino; onnxruntime computes in what the file holds.
+        precision: "fp32", "bf16" or "fp16" for openvino; onnxruntime computes in what the file holds.
         threads: of one inference; None: one for each core.
         size: (h, w) where the file leaves it open.
 
     Attributes:
         facts: of the network.
-        found: stays empty.
 
     Raises:
         ModelFileError: the runtime can't load it, or its input is another one.
@@ -62,7 +59,6 @@ class NetworkAlone:
         image = np.random.default_rng(0).random(loaded.shape, np.float32)
         self._run, self._image = loaded.run, image.astype(np.float16 if loaded.half else np.float32)
         of_file = "fp16" if loaded.half else "fp32"
-        self.found: list[Found] = []
         self.facts = PeerFacts(
             name=path.stem,
             runtime=runtime,
@@ -72,10 +68,10 @@ class NetworkAlone:
             kept="the network alone",
         )
 
-    def __call__(self, count: int) -> dict[str, list[float]]:
-        """Runs that many times."""
+    def __call__(self, frames: range) -> dict[str, list[float]]:
+        """Runs once for each of these numbers."""
         times = []
-        for _ in range(count):
+        for _ in frames:
             start = time.perf_counter()
             self._run(self._image)
             times.append(1000 * (time.perf_counter() - start))
@@ -85,7 +81,13 @@ class NetworkAlone:
 def _load_onnxruntime(path: Path, threads: int, precision: str, size: tuple[int, int], device: str) -> _Loaded:
     import onnxruntime as ort
 
-    provider = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"
+    from fetalseg.engines.onnxruntime_gpu import check_provider, load_libraries
+
+    provider: Any = "CPUExecutionProvider"
+    said = ""
+    if device == "cuda":
+        said = load_libraries()
+        provider = ("CUDAExecutionProvider", {"use_tf32": "0"})  # fp32 means fp32, as for our networks
     options = ort.SessionOptions()
     options.log_severity_level = 3
     if device == "cpu":
@@ -93,8 +95,8 @@ def _load_onnxruntime(path: Path, threads: int, precision: str, size: tuple[int,
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = ort.InferenceSession(str(path), options, providers=[provider], enable_fallback=0)
-    if provider not in session.get_providers():
-        raise ValueError(f"its session got {', '.join(session.get_providers())}; expected {provider}")
+    if device == "cuda":
+        check_provider(device, session.get_providers(), said)
     value = session.get_inputs()[0]
     shape, half = _shape(value.shape, size), "float16" in value.type
     if device == "cpu":
@@ -130,7 +132,7 @@ def _load_openvino(path: Path, threads: int, precision: str, size: tuple[int, in
     shape = _shape([one.get_length() if one.is_static else None for one in model.inputs[0].partial_shape], size)
     model.reshape(list(shape))
     config = {
-        hints.inference_precision: {"fp32": ov.Type.f32, "bf16": ov.Type.bf16}[precision],
+        hints.inference_precision: {"fp32": ov.Type.f32, "bf16": ov.Type.bf16, "fp16": ov.Type.f16}[precision],
         hints.performance_mode: hints.PerformanceMode.LATENCY,
         properties.inference_num_threads: threads,
         properties.num_streams: 1,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.speed.stages import Frames
+from benchmarks.speed.stages import Frames, batch_of
 
 __all__ = ["KEPT", "MADE_UP", "Found", "FrameToMasks", "Peer", "PeerFacts"]
 
@@ -73,7 +72,10 @@ class Peer(Protocol):
 
 
 class FrameToMasks:
-    """A contestant with one figure for the network alone and one for all of it, in ms.
+    """A contestant that takes frames to masks, one by one.
+
+    Its figures: "model" is the network alone and "frame_to_masks" all of it, in ms; "instances" and "area" are those of
+    `Found`.
 
     Args:
         peer: the network.
@@ -81,27 +83,26 @@ class FrameToMasks:
 
     Attributes:
         facts: of the peer.
-        found: of each frame so far.
     """
 
     def __init__(self, peer: Peer, frames: Frames) -> None:
         self.facts = peer.facts
         self._peer = peer
-        self.found: list[Found] = []
-        self._frames = itertools.cycle(frames)
+        self._frames = frames
 
-    def __call__(self, count: int) -> dict[str, list[float]]:
-        """Runs that many frames."""
-        rows = [self._run(next(self._frames)) for _ in range(count)]
-        return {name: [row[i] for row in rows] for i, name in enumerate(("model", "frame_to_masks"))}
+    def __call__(self, frames: range) -> dict[str, list[float]]:
+        """Runs the frames of these numbers."""
+        rows = [self._run(batch_of(self._frames, 1, number)[0]) for number in frames]
+        return {name: [row[name] for row in rows] for name in rows[0]}
 
-    def _run(self, frame: npt.NDArray[np.uint8]) -> tuple[float, float]:
+    def _run(self, frame: npt.NDArray[np.uint8]) -> dict[str, float]:
         stages: dict[str, float] = {}
         start = time.perf_counter()
         prepared = self._peer.prepare(frame)
         before = time.perf_counter()
         outputs = self._peer.infer(prepared, stages)
         after = time.perf_counter()
-        self.found.append(self._peer.finish(outputs, (frame.shape[0], frame.shape[1])))
+        found = self._peer.finish(outputs, (frame.shape[0], frame.shape[1]))
         end = time.perf_counter()
-        return stages.get("infer", 1000 * (after - before)), 1000 * (end - start)
+        times = {"model": stages.get("infer", 1000 * (after - before)), "frame_to_masks": 1000 * (end - start)}
+        return times | {"instances": float(found.instances), "area": found.area}

@@ -36,28 +36,34 @@ class Place:
             raise ValueError(f"torch runs on cpu or cuda, got {device!r}")
         has_gpu = torch.cuda.is_available()
         if device == "cuda" and not has_gpu:
-            raise ValueError("PyTorch sees no GPU; expected --device cpu here")
+            raise ValueError("PyTorch sees no GPU; expected the device cpu here")
         self.precision = precision
         self.device = torch.device(device or ("cuda" if has_gpu else "cpu"))
 
     @contextmanager
     def computing(self) -> Iterator[None]:
-        """For inference; ends when the device has ended."""
+        """For inference; ends when the device has ended. fp32 means fp32, not TF32, as in our engines."""
         with (
             torch.inference_mode(),
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False),
             torch.autocast(self.device.type, _TYPES[self.precision], enabled=self.precision != "fp32"),
         ):
             yield
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        self._wait()
 
     def put(self, image: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> Tensor:
-        """An image, or boxes, in the device's memory."""
-        return torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
+        """An image, or boxes, in the device's memory; ends when they are there."""
+        there = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
+        self._wait()
+        return there
 
     def house(self, network: nn.Module) -> nn.Module:
         """A network on the device, in evaluation mode."""
         return network.eval().to(self.device).to(memory_format=torch.channels_last)
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
 
 def stretched(frame: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["BAR_MODEL", "PEERS", "RUNTIMES", "Plan"]
+__all__ = ["BAR_MODEL", "NETWORK_RUNTIMES", "PEERS", "RUNTIMES", "Plan"]
 
 PEERS = ("yolact-r50", "mask-rcnn", "mask-scoring-rcnn", "detectron2", "yolo11n-seg", "fetalseg-s", "fetalseg-m")
 RUNTIMES = ("torch", "onnxruntime", "openvino", "tensorrt")
+NETWORK_RUNTIMES = ("onnxruntime", "openvino")  # that run somebody else's network from its file
 BAR_MODEL = "fetalseg-s"  # its frame to masks shall be as fast as a small YOLO's network alone
 
 
@@ -24,7 +25,7 @@ class Plan:
         precision: "fp32", or "bf16" or "fp16" where a runtime can.
         threads: of one inference; None: one for each core.
         device: "cpu" or "cuda", of all of them.
-        yolo_onnx: a network that the user has exported, to be run in `runtimes`.
+        yolo_onnx: a network that the user has exported, to be run in those `runtimes` that are `NETWORK_RUNTIMES`.
         bar_model: whose frame to masks is held against a YOLO's network alone.
     """
 

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-import os
+import ctypes
+import sys
 import threading
 import time
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from fetalseg.errors import EngineError, MissingExtraError
 
 __all__ = ["Gpu", "SampledPower", "open_gpu"]
 
+_DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 _SAMPLE_SECONDS = 0.05
 
 
-class _Meter(Protocol):
-    """Counts energy."""
-
-    def joules(self) -> float:
-        """Used since some moment."""
-
-
 class Gpu:
-    """The GPU that engines use: the first of CUDA_VISIBLE_DEVICES, else the driver's first.
+    """A GPU that is watched.
 
     Figures are the whole device's: another program on it is in them.
+
+    Args:
+        nvml: the module pynvml, initialised.
+        handle: the device's.
 
     Attributes:
         name: "NVIDIA H200".
         driver: its version.
         cuda: the newest CUDA version that the driver can do, "13.0".
+        tells_power: whether `joules` can be asked.
     """
+
+    SHORTEST_S = 0.2  # of a block: the count moves every 20 to 100 ms (petsc.org, PetscLogGpuEnergyMeter)
 
     def __init__(self, nvml: Any, handle: Any) -> None:
         self._nvml, self._handle = nvml, handle
@@ -39,11 +42,12 @@ class Gpu:
         version: int = nvml.nvmlSystemGetCudaDriverVersion()
         self.cuda = f"{version // 1000}.{version % 1000 // 10}"
         self.memory_mb()  # what can't be told is an error now, not after the measurement
+        self._sampled: SampledPower | None = None
+        self.tells_power = True
         try:
-            nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
-            self._meter: _Meter | None = _EnergyCounter(nvml, handle)
-        except nvml.NVMLError:  # before Volta
-            self._meter = self._sampled()
+            self.joules()
+        except nvml.NVMLError:  # before Volta there is no counter of energy
+            self.tells_power = self._starts_sampling()
 
     def __str__(self) -> str:
         return f"{self.name}, driver {self.driver} (CUDA {self.cuda})"
@@ -52,39 +56,28 @@ class Gpu:
         """Used on the device, in 2**20 bytes."""
         return float(self._nvml.nvmlDeviceGetMemoryInfo(self._handle).used) / 2**20
 
-    @property
-    def tells_power(self) -> bool:
-        """Whether `joules` can be asked."""
-        return self._meter is not None
-
     def joules(self) -> float:
         """Used by the whole board since some moment."""
-        assert self._meter is not None
-        return self._meter.joules()
+        if self._sampled is not None:
+            return self._sampled.joules()
+        return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) / 1000
 
     def close(self) -> None:
         """Gives the library back."""
-        if isinstance(self._meter, SampledPower):
-            self._meter.close()
+        if self._sampled is not None:
+            self._sampled.close()
         self._nvml.nvmlShutdown()
 
-    def _sampled(self) -> SampledPower | None:
+    def _watts(self) -> float:
+        return float(self._nvml.nvmlDeviceGetPowerUsage(self._handle)) / 1000
+
+    def _starts_sampling(self) -> bool:
         try:
-            self._nvml.nvmlDeviceGetPowerUsage(self._handle)
+            self._watts()
         except self._nvml.NVMLError:
-            return None
-        return SampledPower(lambda: self._nvml.nvmlDeviceGetPowerUsage(self._handle) / 1000)
-
-
-class _EnergyCounter:
-    """The board's own count."""
-
-    def __init__(self, nvml: Any, handle: Any) -> None:
-        self._nvml, self._handle = nvml, handle
-
-    def joules(self) -> float:
-        """Since the driver was loaded."""
-        return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) / 1000
+            return False
+        self._sampled = SampledPower(self._watts)
+        return True
 
 
 class SampledPower:
@@ -94,7 +87,7 @@ class SampledPower:
         watts: reads the power.
     """
 
-    def __init__(self, watts: Any) -> None:
+    def __init__(self, watts: Callable[[], float]) -> None:
         self._watts = watts
         self._joules = 0.0
         self._stop = threading.Event()
@@ -113,13 +106,16 @@ class SampledPower:
     def _run(self) -> None:
         last = time.perf_counter()
         while not self._stop.wait(_SAMPLE_SECONDS):
-            watts, now = float(self._watts()), time.perf_counter()
+            watts, now = self._watts(), time.perf_counter()
             self._joules += watts * (now - last)
             last = now
 
 
-def open_gpu() -> Gpu:
-    """The GPU of this process.
+def open_gpu(driver: str = _DRIVER) -> Gpu:
+    """The GPU that engines use: the first that CUDA shows.
+
+    Args:
+        driver: file name of the CUDA driver API.
 
     Raises:
         MissingExtraError: nvidia-ml-py isn't installed.
@@ -131,9 +127,30 @@ def open_gpu() -> Gpu:
         raise MissingExtraError("pynvml", "gpu") from None
     try:
         pynvml.nvmlInit()
-        chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
-        if chosen.isdecimal():
-            return Gpu(pynvml, pynvml.nvmlDeviceGetHandleByIndex(int(chosen)))
-        return Gpu(pynvml, pynvml.nvmlDeviceGetHandleByUUID(chosen))
+        return Gpu(pynvml, pynvml.nvmlDeviceGetHandleByPciBusId(_first_pci_address(driver)))
     except pynvml.NVMLError as error:
         raise EngineError(f"the GPU's memory and power can't be read: {error}") from None
+
+
+def _first_pci_address(library: str) -> str:
+    """Where CUDA's device 0 sits, "0000:3B:00.0".
+
+    NVML has an order of its own and doesn't know CUDA_VISIBLE_DEVICES: of two different GPUs CUDA's first is the faster
+    one, NVML's the one on the lower bus.
+
+    Raises:
+        EngineError: the driver fails.
+    """
+    try:
+        driver = ctypes.CDLL(library)
+    except OSError as error:
+        raise EngineError(f"the NVIDIA driver can't be loaded: {error}") from None
+    device, address = ctypes.c_int(), ctypes.create_string_buffer(32)
+    code = (
+        driver.cuInit(0)
+        or driver.cuDeviceGet(ctypes.byref(device), 0)
+        or driver.cuDeviceGetPCIBusId(address, len(address), device)
+    )
+    if code != 0:
+        raise EngineError(f"the NVIDIA driver doesn't tell where the GPU is: error {code}")
+    return address.value.decode()

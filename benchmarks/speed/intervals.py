@@ -11,6 +11,7 @@ import numpy as np
 __all__ = ["Change", "change"]
 
 _RESAMPLES = 10_000
+_LEAST_MS = 1e-6  # a clock of coarse steps may call a stage that has nothing to do 0
 
 Verdict = Literal["faster", "slower", "no change", "too few blocks"]
 
@@ -43,7 +44,7 @@ def change(before: Sequence[float], after: Sequence[float], *, paired: bool, lev
     measurements (percentile bootstrap, Efron and Tibshirani 1993, chapter 13).
 
     Args:
-        before: median of each block, ms, above 0.
+        before: median of each block, ms, at least 0; below a nanosecond counts as one.
         after: likewise.
         level: how often the interval shall hold the truth. The whole range of n blocks holds the median no more often
             than 1 - 2 / 2**n (its order statistics): with fewer than 6 for 0.95, or 8 for 0.99, nothing is said.
@@ -54,7 +55,7 @@ def change(before: Sequence[float], after: Sequence[float], *, paired: bool, lev
     """
     if not before or not after or (paired and len(before) != len(after)):
         raise ValueError(f"expected blocks of measurements, got {len(before)} before and {len(after)} after")
-    first, second = np.asarray(before), np.asarray(after)
+    first, second = (np.maximum(medians, _LEAST_MS) for medians in (before, after))
     middle = float(np.median(second / first)) if paired else float(np.median(second) / np.median(first))
     rng = np.random.default_rng(0)
     rows = rng.integers(len(first), size=(_RESAMPLES, len(first)))

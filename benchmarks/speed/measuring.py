@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
-import numpy as np
-
-from benchmarks.speed.energy import ProcessorEnergy
+from benchmarks.speed.energy import Meter, ProcessorEnergy
 from benchmarks.speed.gpu import Gpu, open_gpu
 from benchmarks.speed.networks import NetworkFile
 from benchmarks.speed.pipeline import Pipelined
 from benchmarks.speed.rows import Row, Setup, latencies
 from benchmarks.speed.runtimes import runtime_version
-from benchmarks.speed.stages import Frames, OneAfterAnother
-from benchmarks.speed.turns import Samples, take_turns
+from benchmarks.speed.stages import STAGES, Frames, OneAfterAnother
+from benchmarks.speed.turns import Samples, Untimed, take_turns
 from fetalseg.engines.base import Engine, usable_cores
 from fetalseg.engines.gpu import find_gpus
-from fetalseg.errors import FetalsegError
+from fetalseg.errors import EngineError, FetalsegError
 from fetalseg.segmenter import Segmenter
 
 __all__ = ["BLOCKS", "WARM_UP", "Asked", "Measured", "measure"]
 
-WARM_UP = 10  # batches of each configuration before anything is timed
+WARM_UP = Untimed(batches=10, seconds=0.5)  # of each configuration, before anything is timed
 BLOCKS = 10  # of each configuration
-_SETTLE = 2  # batches at the beginning of a block
+_SETTLE = Untimed(batches=2, seconds=0.1)  # before each block
 _FINISHERS = 2  # threads of post-processing, with --pipelined
 
 logger = logging.getLogger(__name__)
@@ -75,24 +73,25 @@ class _Configuration:
     ) -> None:
         self.plain = OneAfterAnother(segmenter, frames, batch, stand_in=network.is_random)
         self.piped = Pipelined(segmenter, frames, batch, finishers=_FINISHERS, stand_in=network.is_random)
-        self.batch = batch
         self.setup = _setup(network, segmenter.engine, batch, threads)
-        self.on_gpu = not segmenter.engine.device.startswith("CPU")
         self.memory_mb: float | None = None
 
-    def row(self, samples: Samples, piped: Samples | None, *, has_meter: bool) -> Row:
+    def row(self, samples: Samples, piped: Samples | None, meter: Meter | None) -> Row:
         """The figures of this configuration, from its samples of both ways."""
         totals = samples.all("total")
+        frames = len(totals) * self.setup.batch
         return Row(
             setup=self.setup,
-            fps=round(1000 * len(totals) * self.batch / sum(totals), 2),
-            pipelined_fps=round(float(np.median(piped.all("fps"))), 2) if piped else None,
+            fps=round(1000 * frames / sum(totals), 2),
+            pipelined_fps=round(sum(piped.all("frames")) / sum(piped.all("seconds")), 2) if piped else None,
             latency_ms=latencies(samples),
-            block_medians_ms={name: [round(ms, 4) for ms in samples.medians(name)] for name in samples.names},
+            block_medians_ms={
+                stage: [round(ms, 4) for ms in samples.medians(stage)] for stage in STAGES if stage in samples.names
+            },
             batches=len(totals),
-            instances=round(self.plain.found / self.plain.seen, 2),
+            instances=round(sum(samples.all("instances")) / frames, 2),
             gpu_memory_mb=None if self.memory_mb is None else round(self.memory_mb),
-            watts=round(samples.joules / samples.seconds, 1) if has_meter else None,
+            watts=None if meter is None else meter.watts(samples),
         )
 
 
@@ -119,18 +118,15 @@ def measure(
         ways = 2 if pipelined else 1
         samples = take_turns(
             [*(one.plain for one in field), *(one.piped for one in field if pipelined)],
-            [-(-count // one.batch) for one in field] * ways,
+            [-(-count // one.setup.batch) for one in field] * ways,
             blocks=blocks,
             warm_up=WARM_UP,
             settle=_SETTLE,
-            meters=meters * ways,
+            meters=[meter.joules if meter else None for meter in meters] * ways,
         )
         both = itertools.zip_longest(samples[: len(field)], samples[len(field) :])
-        rows = [
-            one.row(plain, piped, has_meter=meter is not None)
-            for one, (plain, piped), meter in zip(field, both, meters, strict=True)
-        ]
-        on_gpu = any(one.on_gpu for one in field)
+        rows = [one.row(plain, piped, meter) for one, (plain, piped), meter in zip(field, both, meters, strict=True)]
+        on_gpu = any(one.setup.on_gpu for one in field)
         return Measured(rows, samples[: len(field)], str(gpu) if gpu and on_gpu else None)
 
 
@@ -139,14 +135,14 @@ def _load(
 ) -> list[_Configuration]:
     """Every model in every engine in every precision; with several precisions, those that an engine has."""
     field: list[_Configuration] = []
-    refused: list[ValueError] = []
+    refused: list[Exception] = []
     for network, word, precision in itertools.product(asked.networks, asked.engines, asked.precisions):
         before_mb = gpu.memory_mb() if gpu else 0.0
         try:
             segmenter = Segmenter.load(
                 network.path, word, precision=precision, threads=asked.threads, device=asked.device
             )
-        except ValueError as error:
+        except (ValueError, EngineError) as error:
             if len(asked.precisions) == 1:
                 raise
             logger.warning("left out: %s", error)
@@ -155,8 +151,8 @@ def _load(
         stack.enter_context(segmenter)
         for batch in batches:
             field.append(_Configuration(network, segmenter, frames, batch, asked.threads))
-            if gpu and field[-1].on_gpu:
-                field[-1].plain(1)  # an engine takes its working memory with the first batch
+            if gpu and field[-1].setup.on_gpu:
+                field[-1].plain(range(1))  # an engine takes its working memory with the first batch
                 field[-1].memory_mb = gpu.memory_mb() - before_mb
     if not field:
         raise refused[0]
@@ -192,10 +188,10 @@ def _open_gpu(stack: ExitStack) -> Gpu | None:
     return gpu
 
 
-def _meters(field: Sequence[_Configuration], gpu: Gpu | None) -> list[Callable[[], float] | None]:
+def _meters(field: Sequence[_Configuration], gpu: Gpu | None) -> list[Meter | None]:
     """What counts the energy of the device that each configuration runs on."""
-    processor: Callable[[], float] | None = None
+    processor: Meter | None = None
     with suppress(OSError):
-        processor = ProcessorEnergy().joules
-    on_gpu = gpu.joules if gpu and gpu.tells_power else None
-    return [on_gpu if one.on_gpu else processor for one in field]
+        processor = Meter(ProcessorEnergy().joules, ProcessorEnergy.SHORTEST_S)
+    on_gpu = Meter(gpu.joules, Gpu.SHORTEST_S) if gpu and gpu.tells_power else None
+    return [on_gpu if one.setup.on_gpu else processor for one in field]

@@ -56,9 +56,17 @@ def find_network(model: str, size: tuple[int, int] | None, folder: Path) -> Netw
     """
     path = _existing(model)
     if path is not None:
-        rule = None if path.suffix == ".safetensors" else read_facts(path).input
-        if size is None or (rule is not None and size == (rule.height, rule.width)):
+        if size is None:
             return NetworkFile(path)
+        if path.suffix != ".safetensors":
+            rule = read_facts(path).input
+            if size == (rule.height, rule.width):
+                return NetworkFile(path)
+            if path.suffix == ".engine":
+                raise ModelFileError(
+                    f"{path.name} was built for an input of {rule.width}x{rule.height}; another one takes the model's "
+                    ".onnx or .safetensors file"
+                )
     network, facts, weights = build_network(model, size)
     from fetalseg.export.onnx import export_network
 

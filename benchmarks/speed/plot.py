@@ -28,7 +28,7 @@ def plot_latencies(
     """Draws the share of batches by latency of each configuration, and beside it the medians of its stages.
 
     Args:
-        path: of the picture; its suffix says which kind.
+        path: of the picture, in a folder that exists; its suffix says which kind.
         rows: one a configuration.
         samples: of the same.
         budget_ms: marked.
@@ -48,13 +48,13 @@ def plot_latencies(
     curves.legend(loc="upper center", bbox_to_anchor=_BELOW, fontsize="small")
     left = np.zeros(len(rows))
     for stage in STAGES[:-1]:
-        medians = np.array([row.latency_ms.get(stage, {}).get("p50", 0.0) for row in rows])
+        medians = np.array([row.latency_ms[stage]["p50"] if stage in row.latency_ms else 0 for row in rows], float)
         if medians.any():
-            bars.barh(names, medians, left=left, label=stage.replace("_", " "))
+            bars.barh(range(len(rows)), medians, left=left, label=stage.replace("_", " "))
             left += medians
+    bars.set_yticks(range(len(rows)), names)
     bars.invert_yaxis()
     bars.set(xlabel="ms a batch, median of each stage")
     bars.legend(loc="upper center", bbox_to_anchor=_BELOW, ncols=4, fontsize="small")
     figure.suptitle(title, fontsize="small")
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)

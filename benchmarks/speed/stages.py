@@ -15,15 +15,15 @@ from fetalseg.candidates import Candidates
 from fetalseg.preprocess import FrameGeometry
 from fetalseg.segmenter import Segmenter
 
-__all__ = ["STAGES", "OneAfterAnother", "prepare_batch", "stage_times"]
+__all__ = ["STAGES", "Frames", "OneAfterAnother", "batch_of", "prepare_batch", "stage_times"]
 
 STAGES = ("preprocess", "upload", "infer", "copy_back", "nms", "masks", "encode", "total")
 
-Frames = Sequence[npt.NDArray[np.uint8]]
+Frames = Sequence[npt.NDArray[np.uint8]]  # gray [H, W] or RGB [H, W, 3]
 
 
 class OneAfterAnother:
-    """A contestant that takes frames to polygons; milliseconds of a batch by stage.
+    """A contestant that takes frames to polygons; milliseconds of a batch by stage, and its "instances".
 
     - preprocess: frames resized to the network's input.
     - upload: input to the memory of an engine's device; an engine on the processor has none.
@@ -32,38 +32,35 @@ class OneAfterAnother:
     - nms: suppression, and boxes in pixels of the frame.
     - masks: a mask in each box.
     - encode: polygons.
-    - total: all of it, on one clock.
+    - total: the sum of these, which leave no gap.
 
     Args:
         segmenter: the model.
         frames: repeated without an end.
         batch: frames a batch.
         stand_in: put made-up candidates (`benchmarks.speed.stand_in`) in the place of those of random weights.
-
-    Attributes:
-        found: instances so far.
-        seen: frames so far.
     """
 
     def __init__(self, segmenter: Segmenter, frames: Frames, batch: int, *, stand_in: bool = False) -> None:
         self._segmenter = segmenter
-        self._frames = itertools.cycle(frames)
+        self._frames = frames
         self._batch = batch
         self._stand_in = stand_in
-        self.found = self.seen = 0
+        if stand_in:  # they are made once for a size of frames, outside the clock
+            for shape in {frame.shape[:2] for frame in frames}:
+                stand_in_for(segmenter.facts, FrameGeometry.of(shape, segmenter.facts.input))
 
-    def __call__(self, batches: int) -> dict[str, list[float]]:
-        """Runs that many batches."""
-        rows = [self._run() for _ in range(batches)]
-        return {stage: [row[stage] for row in rows] for stage in STAGES if rows and stage in rows[0]}
+    def __call__(self, batches: range) -> dict[str, list[float]]:
+        """Runs the batches of these numbers."""
+        rows = [self._run(batch_of(self._frames, self._batch, number)) for number in batches]
+        return {name: [row[name] for row in rows] for name in rows[0]}
 
-    def _run(self) -> dict[str, float]:
-        frames = list(itertools.islice(self._frames, self._batch))
+    def _run(self, frames: Frames) -> dict[str, float]:
         reported: dict[str, float] = {}
         clock = [time.perf_counter()]
         images, geometries = prepare_batch(self._segmenter, frames)
         clock.append(time.perf_counter())
-        candidates = self._segmenter.engine.infer(images, stages=reported)
+        candidates = self._segmenter.infer(images, stages=reported)
         clock.append(time.perf_counter())
         kept = [
             self._segmenter.finish(self._shown(candidates, i, geometry), geometry, lazy_masks=True)
@@ -75,9 +72,8 @@ class OneAfterAnother:
         for instances in found:
             instances.polygons()
         clock.append(time.perf_counter())
-        self.found += sum(map(len, found))
-        self.seen += len(found)
-        return stage_times([1000 * (end - start) for start, end in itertools.pairwise(clock)], reported)
+        spans = [1000 * (end - start) for start, end in itertools.pairwise(clock)]
+        return stage_times(spans, reported) | {"instances": float(sum(map(len, found)))}
 
     def _shown(self, candidates: Candidates, index: int, geometry: FrameGeometry) -> Candidates:
         return stand_in_for(self._segmenter.facts, geometry) if self._stand_in else candidates.frame(index)
@@ -97,6 +93,11 @@ def stage_times(spans: Sequence[float], reported: dict[str, float]) -> dict[str,
         stages["copy_back"] = inferred - reported["upload"] - reported["infer"]
     stages |= dict(zip(("nms", "masks", "encode"), others, strict=True))
     return stages | {"total": sum(spans)}
+
+
+def batch_of(frames: Frames, size: int, number: int) -> Frames:
+    """The frames of a batch, of `frames` repeated without an end in both directions."""
+    return [frames[(number * size + i) % len(frames)] for i in range(size)]
 
 
 def prepare_batch(segmenter: Segmenter, frames: Frames) -> tuple[npt.NDArray[np.uint8], list[FrameGeometry]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,7 @@ def stand_in_boxes(geometry: FrameGeometry) -> npt.NDArray[np.float32]:
     return geometry.boxes_to_input(corners)
 
 
-@lru_cache(maxsize=8)
+@cache
 def stand_in_candidates(
     rows: int, prototype_shape: tuple[int, int, int], structures: int, geometry: FrameGeometry
 ) -> Candidates:

@@ -8,10 +8,34 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["Contestant", "Samples", "take_turns"]
+__all__ = ["Contestant", "Samples", "Untimed", "take_turns"]
 
-# Runs a number of batches; returns the figures of each, by name.
-Contestant = Callable[[int], dict[str, list[float]]]
+# Runs the batches of these numbers; returns its figures by name. Batch k holds the same frames whoever runs it, and a
+# number may be negative.
+Contestant = Callable[[range], dict[str, list[float]]]
+
+
+@dataclass(frozen=True)
+class Untimed:
+    """What is run before something is timed: so many batches, and again until so much time has passed.
+
+    A count alone isn't enough: a GPU, or a processor's vector units, take their time to raise the clock, and ten fast
+    batches are over before.
+
+    Attributes:
+        batches: at least 1.
+        seconds: at least.
+    """
+
+    batches: int
+    seconds: float = 0.0
+
+    def run(self, contestant: Contestant, before: int) -> None:
+        """Runs the batches that come before the one of that number."""
+        start = time.perf_counter()
+        contestant(range(before - self.batches, before))
+        while time.perf_counter() - start < self.seconds:
+            contestant(range(before - self.batches, before))
 
 
 @dataclass
@@ -47,41 +71,42 @@ def take_turns(
     batches: Sequence[int],
     *,
     blocks: int,
-    warm_up: int,
-    settle: int,
+    warm_up: Untimed,
+    settle: Untimed,
     meters: Sequence[Callable[[], float] | None] | None = None,
 ) -> list[Samples]:
     """Lets each contestant run its batches in blocks, round by round, every second round in the opposite order.
 
     Args:
         contestants: who runs.
-        batches: how many each of them has to run, at least 1.
+        batches: how many each of them has to run, at least 1; they are numbered from 0.
         blocks: into how many parts; fewer where there are fewer batches.
-        warm_up: batches that each of them runs beforehand, in no figure.
-        settle: batches at the beginning of a block, in no figure either: whoever ran before left the caches to himself.
-            None are run where there is one contestant only.
+        warm_up: what each of them runs before all else, in no figure.
+        settle: the same before each block: whoever ran before left the caches to himself, and a GPU's clock may have
+            fallen. Nothing where there is one contestant only.
         meters: for each, what counts the joules of the device that it runs on; None where nothing does.
     """
     samples = [Samples() for _ in contestants]
     plans = [_parts(number, blocks) for number in batches]
     for contestant in contestants:
-        contestant(warm_up)
+        warm_up.run(contestant, before=0)
     for turn in range(max(map(len, plans))):
         order = range(len(contestants)) if turn % 2 == 0 else reversed(range(len(contestants)))
         for place in order:
             if turn >= len(plans[place]):
                 continue
-            if settle and len(contestants) > 1:
-                contestants[place](settle)
+            numbers = plans[place][turn]
+            if len(contestants) > 1:
+                settle.run(contestants[place], before=numbers.start)
             meter = meters[place] if meters else None
             energy, start = meter() if meter else 0.0, time.perf_counter()
-            samples[place].blocks.append(contestants[place](plans[place][turn]))
+            samples[place].blocks.append(contestants[place](numbers))
             samples[place].seconds += time.perf_counter() - start
             samples[place].joules += (meter() if meter else 0.0) - energy
     return samples
 
 
-def _parts(number: int, blocks: int) -> list[int]:
-    """`number` in parts that differ by one at the most, none of them empty."""
+def _parts(number: int, blocks: int) -> list[range]:
+    """0 to `number` in consecutive parts whose lengths differ by one at the most, none of them empty."""
     blocks = min(number, blocks)
-    return [number // blocks + (part < number % blocks) for part in range(blocks)]
+    return [range(number * part // blocks, number * (part + 1) // blocks) for part in range(blocks)]

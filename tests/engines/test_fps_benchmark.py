@@ -41,8 +41,9 @@ def test_it_prints_every_stage_and_writes_json(
     assert code == 0
     printed = capsys.readouterr().out
     assert printed.count("against a budget of 60000 ms: pass") == 2
-    assert "a frame of 64x48 in memory" in printed
-    assert "warm-up, reading and decoding are outside" in printed
+    assert "largest of 5 (too few for a p95), " in printed
+    assert "a frame of 64x48 in memory (1 from " in printed
+    assert "warm-up (10 batches, 0.5 s at least), reading and decoding are outside" in printed
     written = json.loads(figures.read_text())
     assert {"date", "commit", "machine"} <= set(written)
     assert (written["source"], written["frame"], written["gpu"]) == ("frame.png", [48, 64], None)
@@ -53,6 +54,7 @@ def test_it_prints_every_stage_and_writes_json(
     for row in written["rows"]:
         assert (row["setup"]["model"], row["setup"]["weights"]) == ("crafted", "as in the file")
         assert row["setup"]["runtime"].startswith("onnxruntime")
+        assert [row["latency_ms"]["total"][name] for name in ("p95", "p99")] == [None, None], "of 5 or 3 batches"
         longest = {stage: values["max"] for stage, values in row["latency_ms"].items()}
         assert list(longest) == STAGES
         assert 0 < longest["infer"] <= longest["total"]
@@ -61,6 +63,108 @@ def test_it_prints_every_stage_and_writes_json(
 def test_a_budget_that_nothing_holds_fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*arguments, "--frames", "1", "--budget-ms", "0.000001"]) == 1
     assert "against a budget of 1e-06 ms: FAIL" in capsys.readouterr().out
+
+
+def test_twenty_frames_are_held_against_a_budget_by_their_p95(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--frames", "20", "--budget-ms", "60000"]) == 0
+    printed = capsys.readouterr().out
+    assert "\np95 " in printed
+    assert "\n-: 20 batches are too few\n" in printed
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--frames", "0", "expected a whole number from 1 on, got '0'"),
+        ("--frames", "-3", "expected a whole number from 1 on, got '-3'"),
+        ("--frames", "many", "expected a whole number from 1 on, got 'many'"),
+        ("--batch", "0", "expected a whole number from 1 on, got '0'"),
+        ("--threads", "0", "expected a whole number from 1 on, got '0'"),
+        ("--budget-ms", "0", "expected milliseconds above 0, got '0'"),
+        ("--budget-ms", "nan", "expected milliseconds above 0, got 'nan'"),
+        ("--budget-ms", "soon", "expected milliseconds above 0, got 'soon'"),
+        ("--input", "550x", "expected a size as 550 or 416x288 (width x height), sides up to 4096, got '550x'"),
+        ("--input", "100000", "sides up to 4096, got '100000'"),
+        ("--engine", "caffe", "invalid choice: 'caffe'"),
+        ("--compare", "no-such-file.json", "no file no-such-file.json"),
+        ("--plot", "curve.doc", "expected a name that ends in .png, .svg, .pdf, got 'curve.doc'"),
+        ("--json", ".", "can't write .: Is a directory"),
+        ("--json", __file__ + "/below/a/file.json", "Not a directory"),
+        ("--plot", __file__ + "/below/a/file.png", "Not a directory"),
+    ],
+)
+def test_a_bad_argument_is_wrong_usage_before_anything_is_measured(
+    option: str, value: str, said: str, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_code:
+        main([*arguments, option, value])
+
+    assert exit_code.value.code == 2
+    printed = capsys.readouterr()
+    assert f"argument {option}: " in printed.err
+    assert said in printed.err
+    assert not printed.out
+
+
+def test_folders_of_files_to_write_are_made(arguments: list[str], tmp_path: Path) -> None:
+    figures = tmp_path / "new/folder/fps.json"
+
+    assert main([*arguments, "--frames", "1", "--json", str(figures)]) == 0
+
+    assert figures.is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--source", "no-such-folder"], "no file or folder no-such-folder"),
+        (["--source", "phantom:frames=0"], "expected seed >= 0, frames >= 1"),
+        (["--device", "abacus"], "unknown device 'abacus'"),
+        (["--precision", "fp99"], "'fp99' can't be chosen"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_in_one_line(
+    words: list[str], said: str, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, *words]) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("fps: ")
+    assert printed.count("\n") == 1
+    assert said in printed
+
+
+def test_a_full_disk_is_said_in_one_line(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("a device that is always full needs Linux")
+    figures = tmp_path / "fps.json"
+    figures.symlink_to(full)
+
+    assert main([*arguments, "--frames", "1", "--json", str(figures)]) == 1
+    assert "fps: " in capsys.readouterr().err
+
+
+def test_an_empty_folder_is_said(arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+
+    assert main([*arguments, "--source", str(tmp_path / "empty")]) == 1
+    assert "fps: folder" in capsys.readouterr().err
+
+
+def test_frames_of_several_sizes_are_said_to_be(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for side in (32, 48):
+        cv2.imwrite(str(folder / f"{side}.png"), np.full((side, side), 60, np.uint8))
+
+    assert main([*arguments, "--source", str(folder), "--frames", "2"]) == 0
+    assert "a frame (of 2 sizes) in memory (2 from " in capsys.readouterr().out
 
 
 def test_a_model_that_is_not_there_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -171,7 +275,50 @@ def test_runs_of_other_machines_are_compared_only_on_demand(
     assert "NOT THE SAME: cores: 10" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"tool": "stream", "schema": 1}'])
+def test_models_of_one_name_are_compared_with_themselves(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = tmp_path / "before.json"
+    models = ["--model", arguments[1], arguments[1]]
+    assert main([*arguments, *models, "--frames", "8", "--json", str(figures)]) == 0
+    content = json.loads(figures.read_text())
+    for row, ms in zip(content["rows"], (1000.0, 2000.0), strict=True):
+        row["block_medians_ms"]["total"] = [ms] * 8
+    figures.write_text(json.dumps(content))
+    capsys.readouterr()
+
+    assert main([*arguments, *models, "--frames", "8", "--compare", str(figures)]) == 0
+
+    totals = [line for line in capsys.readouterr().out.splitlines() if ": total" in line]
+    assert [line.split("|")[2].strip() for line in totals] == ["1000.00", "2000.00"]
+
+
+def test_a_damaged_file_of_figures_is_said_before_anything_is_measured(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = tmp_path / "before.json"
+    assert main([*arguments, "--frames", "2", "--json", str(figures)]) == 0
+    whole = figures.read_text()
+    for damage in (
+        {"gpu": ...},
+        {"machine": "fast"},
+        {"rows": [{}]},
+        {"rows": None},
+        {"rows": [json.loads(whole)["rows"][0] | {"block_medians_ms": {"total": ["slow"]}}]},
+        {"rows": [json.loads(whole)["rows"][0] | {"block_medians_ms": {"total": []}}]},
+    ):
+        content = json.loads(whole) | damage
+        figures.write_text(json.dumps({name: value for name, value in content.items() if value is not ...}))
+        capsys.readouterr()
+
+        assert main([*arguments, "--compare", str(figures)]) == 1
+
+        printed = capsys.readouterr()
+        assert "before.json is damaged" in printed.err
+        assert not printed.out
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"tool": "stream", "schema": 1}', '{"tool": "fps", "schema": 1}'])
 def test_a_file_that_holds_no_such_figures_is_said(
     text: str, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -182,10 +329,12 @@ def test_a_file_that_holds_no_such_figures_is_said(
     assert "before.json" in capsys.readouterr().err
 
 
-def test_a_malformed_size_is_said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_comparison_anyway_needs_something_to_compare_with(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
-        main([*arguments, "--input", "550x"])
-    assert "expected a size as 550 or 416x288 (width x height), got '550x'" in capsys.readouterr().err
+        main([*arguments, "--compare-anyway"])
+    assert "--compare-anyway needs --compare JSON" in capsys.readouterr().err
 
 
 def test_it_runs_as_a_script_and_as_a_module(arguments: list[str]) -> None:

@@ -116,6 +116,45 @@ def test_who_is_not_installed_is_left_out(
     assert "none of these networks can be run here" in capsys.readouterr().err
 
 
+def test_why_a_network_is_not_run_in_a_runtime_is_said(source: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    peers = ["--peers", "fetalseg-test", "mask-rcnn", "--input", "96x64", "--frames", "1", *source]
+
+    assert main([*peers, "--runtime", "openvino", "onnxruntime", "--precision", "bf16"]) == 0
+
+    printed = capsys.readouterr().out
+    assert "left out: mask-rcnn: it runs in torch alone" in printed
+    assert "left out: onnxruntime: onnxruntime computes fetalseg-test.onnx in fp32; 'bf16' can't be chosen" in printed
+    table = [line.split("|") for line in printed.splitlines() if line.startswith("| fetalseg")]
+    assert [cells[1].split()[2:4] for cells in table] == [["openvino", "bf16"]]
+    assert table[0][3].strip().endswith("/ -"), "one frame has no p95"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--frames", "0"], "argument --frames: expected a whole number from 1 on, got '0'"),
+        (["--threads", "0"], "argument --threads: expected a whole number from 1 on, got '0'"),
+        (["--yolo-onnx", "no-such.onnx"], "argument --yolo-onnx: no file no-such.onnx"),
+        (
+            ["--yolo-onnx", __file__, "--runtime", "torch"],
+            "--yolo-onnx needs --runtime onnxruntime or openvino, got torch",
+        ),
+        (["--json", "."], "argument --json: can't write .: Is a directory"),
+    ],
+)
+def test_a_bad_argument_is_wrong_usage(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_code:
+        main(words)
+
+    assert exit_code.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_network_is_said(source: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--peers", "fetalseg-s", "--runtime", "onnxruntime", "--yolo-onnx", __file__, *source]) == 1
+    assert "peers: onnxruntime can't run test_peers_benchmark.py: " in capsys.readouterr().err
+
+
 def test_an_unknown_network_is_said_in_one_line(source: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--peers", "no-such-network", "--runtime", "torch", *source]) == 1
     assert capsys.readouterr().err.startswith("peers: no model named 'no-such-network'")
@@ -125,10 +164,10 @@ def test_mask_rcnn_looks_at_so_many_proposals_and_keeps_twelve() -> None:
     peer = MaskRcnn((64, 96), Place("fp32", "cpu"), proposals=30)
     contestant = FrameToMasks(peer, [FRAME])
 
-    figures = contestant(2)
+    figures = contestant(range(2))
 
-    assert [found.instances for found in contestant.found] == [12, 12]
-    assert contestant.found[0].area == pytest.approx(1.5, abs=0.02)
+    assert figures["instances"] == [12, 12]
+    assert figures["area"] == pytest.approx([1.5, 1.5], abs=0.02)
     assert peer.proposals == [30, 30]
     assert all(0 < one < whole for one, whole in zip(figures["model"], figures["frame_to_masks"], strict=True))
 
@@ -164,7 +203,7 @@ def test_a_file_that_leaves_its_size_open_gets_the_common_one(runtime: str, tmp_
     network = NetworkAlone(path, runtime, device="cpu", precision="fp32", threads=1, size=(32, 64))
 
     assert str(network.facts) == f"open 64x32, {runtime} fp32"
-    assert len(network(3)["model"]) == 3
+    assert len(network(range(3))["model"]) == 3
 
 
 def test_a_file_of_half_precision_is_fed_so(tmp_path: Path) -> None:
@@ -173,7 +212,7 @@ def test_a_file_of_half_precision_is_fed_so(tmp_path: Path) -> None:
     network = NetworkAlone(path, "onnxruntime", device="cpu", precision="fp32", threads=1, size=(8, 8))
 
     assert (network.facts.precision, network.facts.input) == ("fp16", (32, 32))
-    assert network(1)["model"][0] > 0
+    assert network(range(1))["model"][0] > 0
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
@@ -227,10 +266,10 @@ def test_an_installed_yolo_is_run_from_frame_to_masks(monkeypatch: pytest.Monkey
 
     peer = InstalledYolo("yolo11n-seg", (50, 70), Place("fp32", "cpu"))
     contestant = FrameToMasks(peer, [FRAME])
-    contestant(1)
+    figures = contestant(range(1))
 
     assert peer.facts.input == (96, 64), "the next multiples of 32"
-    assert contestant.found[0].instances == 12
+    assert figures["instances"] == [12]
 
 
 def _samples(name: str, values: list[float]) -> Samples:
