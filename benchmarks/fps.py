@@ -41,9 +41,9 @@ from benchmarks.speed.arguments import (
 from benchmarks.speed.command import exit_code_of
 from benchmarks.speed.comparison import SCHEMA, comparison_table, differences, read_figures
 from benchmarks.speed.measuring import BLOCKS, WARM_UP, Asked, Measured, measure
-from benchmarks.speed.networks import find_network
+from benchmarks.speed.networks import RANDOM, find_network
 from benchmarks.speed.rows import print_row, print_summary, within
-from benchmarks.speed.stages import Frames
+from benchmarks.speed.stages import Frames, size_of_all
 from benchmarks.speed.stand_in import INSTANCES
 from fetalseg.cli.demo import REAL_CINE
 from fetalseg.engines import ENGINES
@@ -126,16 +126,14 @@ def run(args: argparse.Namespace) -> int:
 
 def print_measured(args: argparse.Namespace, measured: Measured, frames: Frames) -> None:
     """What was measured on what, and every configuration."""
-    sizes = {f"{frame.shape[1]}x{frame.shape[0]}" for frame in frames}
-    size = f"of {sizes.pop()}" if len(sizes) == 1 else f"(of {len(sizes)} sizes)"
     if measured.gpu:
         print(measured.gpu)
     print(
-        f"clock: a frame {size} in memory ({len(frames)} from {args.source}, repeated) to its polygons, one batch "
-        f"after another; warm-up ({WARM_UP.batches} batches, {WARM_UP.seconds:g} s at least), reading and decoding are "
-        f"outside; {BLOCKS} blocks in turns"
+        f"clock: a frame of {size_of_all(frames)} in memory ({len(frames)} from {args.source}, repeated) to its "
+        f"polygons, one batch after another; warm-up ({WARM_UP.batches} batches, {WARM_UP.seconds:g} s at least), reading and "
+        f"decoding are outside; {BLOCKS} blocks in turns"
     )
-    if any(row.setup.weights.startswith("random") for row in measured.rows):
+    if any(row.setup.weights == RANDOM for row in measured.rows):
         print(
             f"random weights find nothing: NMS, masks and encode work on made-up candidates, {INSTANCES} instances "
             "with boxes of 1.5 frames together"

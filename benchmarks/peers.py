@@ -41,6 +41,7 @@ from benchmarks.record import commit_of, write_record
 from benchmarks.speed.arguments import at_least_one, existing_file, file_to_write, size_of
 from benchmarks.speed.command import exit_code_of
 from benchmarks.speed.runtimes import runtime_version
+from benchmarks.speed.stages import size_of_all
 from benchmarks.speed.turns import Untimed, take_turns
 from fetalseg.engines.base import usable_cores
 from fetalseg.sources import open_source
@@ -88,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
     machine, commit, load = this_machine(), commit_of(), load_average()
     with open_source(args.source) as source:
         frames = [frame.pixels for frame in itertools.islice(source, HELD_FRAMES)]
+    size = size_of_all(frames)
     place = Place(args.precision, args.device)
     device = place.device.type
     plan = Plan(args.peers, args.runtime, args.input, args.precision, args.threads, device, args.yolo_onnx)
@@ -99,14 +101,10 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError("none of these networks can be run here")
         counts = [args.frames] * len(field.contestants)
         samples = take_turns(field.contestants, counts, blocks=BLOCKS, warm_up=WARM_UP, settle=SETTLE)
-    height, width = frames[0].shape[:2]
     runtimes = ", ".join(runtime_version(word) for word in args.runtime)
     print(f"{machine}; {runtimes}; commit {commit}; load before {load}")
     blocks = min(BLOCKS, args.frames)
-    print(
-        f"{args.frames} frames of {width}x{height} from {args.source} through each network on {device}, "
-        f"in {blocks} blocks"
-    )
+    print(f"{args.frames} frames of {size} from {args.source} through each network on {device}, in {blocks} blocks")
     everyone = list(zip(field.contestants, samples, strict=True))
     rows = [peer_row(one.facts, own, samples[0]) for one, own in everyone]
     print(peer_table(rows))
@@ -115,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
         lines.append(bar_line(rows[ours].facts, samples[ours], rows[yolo].facts, samples[yolo]))
         print(lines[-1])
     if args.json:
-        content = {"source": Path(args.source).name, "frame": [height, width], "frames": args.frames}
+        content = {"source": Path(args.source).name, "frame": list(frames[0].shape[:2]), "frames": args.frames}
         content |= {"device": device, "threads": args.threads or usable_cores()}
         content |= {"rows": [asdict(row) for row in rows], "bars": lines, "left_out": field.left_out}
         write_record(args.json, tool="peers", machine=machine, commit=commit, content=content)

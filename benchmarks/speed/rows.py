@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.live.table import markdown_table
 from benchmarks.speed.intervals import change
+from benchmarks.speed.networks import RANDOM
 from benchmarks.speed.percentiles import percentiles
 from benchmarks.speed.stages import STAGES
 from benchmarks.speed.turns import Samples
@@ -104,14 +105,14 @@ def _held_against_budget(row: Row) -> tuple[str, float]:
 def print_row(row: Row, budget_ms: float | None) -> None:
     """One configuration as a small table, with pass or fail against the budget."""
     setup = row.setup
-    found = f"{row.instances:.1f} instances a frame" + (" (made up)" if setup.weights.startswith("random") else "")
+    found = f"{row.instances:.1f} instances a frame" + (" (made up)" if setup.weights == RANDOM else "")
     print(f"\n{setup}: {row.fps:.1f} frames/s, {found}")
     print(f"{setup.runtime} on {setup.device}; weights: {setup.weights}")
     print(f"{'ms a batch':14}" + "".join(f"{name:>9}" for name in ("p50", "p95", "p99", "max")))
     for stage, values in row.latency_ms.items():
         print(f"{stage.replace('_', ' '):14}" + "".join(f"{_cell(value):>9}" for value in values.values()))
     if None in row.latency_ms["total"].values():
-        print(f"-: {row.batches} batches are too few")
+        print(f"-: too few batches ({row.batches})")
     if row.pipelined_fps is not None:
         gain = row.pipelined_fps / row.fps
         print(f"pipelined: {row.pipelined_fps:.1f} frames/s, {gain:.2f} times one after another")

@@ -15,7 +15,7 @@ from fetalseg.candidates import Candidates
 from fetalseg.preprocess import FrameGeometry
 from fetalseg.segmenter import Segmenter
 
-__all__ = ["STAGES", "Frames", "OneAfterAnother", "batch_of", "prepare_batch", "stage_times"]
+__all__ = ["STAGES", "Frames", "OneAfterAnother", "batch_of", "prepare_batch", "size_of_all", "stage_times"]
 
 STAGES = ("preprocess", "upload", "infer", "copy_back", "nms", "masks", "encode", "total")
 
@@ -98,6 +98,13 @@ def stage_times(spans: Sequence[float], reported: dict[str, float]) -> dict[str,
 def batch_of(frames: Frames, size: int, number: int) -> Frames:
     """The frames of a batch, of `frames` repeated without an end in both directions."""
     return [frames[(number * size + i) % len(frames)] for i in range(size)]
+
+
+def size_of_all(frames: Frames) -> str:
+    """Of frames: "640x432", width first, or "several sizes"."""
+    sizes = {frame.shape[:2] for frame in frames}
+    height, width = frames[0].shape[:2]
+    return f"{width}x{height}" if len(sizes) == 1 else "several sizes"
 
 
 def prepare_batch(segmenter: Segmenter, frames: Frames) -> tuple[npt.NDArray[np.uint8], list[FrameGeometry]]:

@@ -10,9 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from crafted_model import write_crafted_model
+from crafted_model import crafted_facts, write_crafted_model
 
 from benchmarks.fps import main
+from benchmarks.speed.command import exit_code_of
+from benchmarks.speed.networks import find_network
+from fetalseg.engines.tensorrt_file import EngineFile, EngineHeader, write_engine
+from fetalseg.errors import MissingExtraError, ModelFileError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 STAGES = ["preprocess", "infer", "nms", "masks", "encode", "total"]  # of an engine on the processor
@@ -71,7 +75,7 @@ def test_twenty_frames_are_held_against_a_budget_by_their_p95(
     assert main([*arguments, "--frames", "20", "--budget-ms", "60000"]) == 0
     printed = capsys.readouterr().out
     assert "\np95 " in printed
-    assert "\n-: 20 batches are too few\n" in printed
+    assert "\n-: too few batches (20)\n" in printed
 
 
 @pytest.mark.parametrize(
@@ -164,7 +168,7 @@ def test_frames_of_several_sizes_are_said_to_be(
         cv2.imwrite(str(folder / f"{side}.png"), np.full((side, side), 60, np.uint8))
 
     assert main([*arguments, "--source", str(folder), "--frames", "2"]) == 0
-    assert "a frame (of 2 sizes) in memory (2 from " in capsys.readouterr().out
+    assert "a frame of several sizes in memory (2 from " in capsys.readouterr().out
 
 
 def test_a_model_that_is_not_there_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -244,6 +248,24 @@ def test_an_input_that_a_model_cannot_have_is_said(
 ) -> None:
     assert main(["--model", str(tiny_model), "--input", "61", *source]) == 1
     assert "fetalseg-test can't have an input of 61x61: features of stride 4" in capsys.readouterr().err
+
+
+def test_an_engine_file_keeps_the_input_that_it_was_built_for(tmp_path: Path) -> None:
+    engine = tmp_path / "crafted.engine"
+    header = EngineHeader(
+        facts=crafted_facts(),  # whose input is 32x24
+        model_sha256="ab" * 32,
+        library="tensorrt_rtx",
+        library_version="1.7.1.116",
+        compute_capability="8.9",
+        gpu="NVIDIA GeForce RTX 4090",
+        max_batch=4,
+    )
+    write_engine(engine, EngineFile(header, b"plan"))
+
+    assert find_network(str(engine), None, tmp_path) == find_network(str(engine), (24, 32), tmp_path)
+    with pytest.raises(ModelFileError, match=r"crafted\.engine was built for an input of 32x24"):
+        find_network(str(engine), (64, 64), tmp_path)
 
 
 def test_runs_are_compared_stage_by_stage(
@@ -335,6 +357,33 @@ def test_a_comparison_anyway_needs_something_to_compare_with(
     with pytest.raises(SystemExit):
         main([*arguments, "--compare-anyway"])
     assert "--compare-anyway needs --compare JSON" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (MemoryError("Unable to allocate 335. GiB"), 1, "any: not enough memory: Unable to allocate 335. GiB; remedy"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 1, "any: not enough memory: DefaultCPUAllocator"),
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), 1, str(MissingExtraError("torch", "train"))),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_what_ends_a_tool_is_told_in_one_line(
+    error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run() -> int:
+        raise error
+
+    assert exit_code_of("any", run) == code
+    assert said in capsys.readouterr().err
+
+
+def test_a_fault_of_our_own_keeps_its_trace() -> None:
+    def faulty() -> int:
+        raise RuntimeError("a fault")
+
+    with pytest.raises(RuntimeError, match="a fault"):
+        exit_code_of("any", faulty)
 
 
 def test_it_runs_as_a_script_and_as_a_module(arguments: list[str]) -> None:
