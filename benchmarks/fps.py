@@ -130,8 +130,8 @@ def print_measured(args: argparse.Namespace, measured: Measured, frames: Frames)
         print(measured.gpu)
     print(
         f"clock: a frame of {size_of_all(frames)} in memory ({len(frames)} from {args.source}, repeated) to its "
-        f"polygons, one batch after another; warm-up ({WARM_UP.batches} batches, {WARM_UP.seconds:g} s at least), reading and "
-        f"decoding are outside; {BLOCKS} blocks in turns"
+        f"polygons, one batch after another, in {BLOCKS} blocks in turns; reading and decoding are outside, and "
+        f"warm-up of {WARM_UP.batches} batches and {WARM_UP.seconds:g} s at least"
     )
     if any(row.setup.weights == RANDOM for row in measured.rows):
         print(

@@ -89,7 +89,6 @@ def run(args: argparse.Namespace) -> int:
     machine, commit, load = this_machine(), commit_of(), load_average()
     with open_source(args.source) as source:
         frames = [frame.pixels for frame in itertools.islice(source, HELD_FRAMES)]
-    size = size_of_all(frames)
     place = Place(args.precision, args.device)
     device = place.device.type
     plan = Plan(args.peers, args.runtime, args.input, args.precision, args.threads, device, args.yolo_onnx)
@@ -101,10 +100,12 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError("none of these networks can be run here")
         counts = [args.frames] * len(field.contestants)
         samples = take_turns(field.contestants, counts, blocks=BLOCKS, warm_up=WARM_UP, settle=SETTLE)
-    runtimes = ", ".join(runtime_version(word) for word in args.runtime)
+    runtimes = ", ".join(map(runtime_version, dict.fromkeys(one.facts.runtime for one in field.contestants)))
     print(f"{machine}; {runtimes}; commit {commit}; load before {load}")
-    blocks = min(BLOCKS, args.frames)
-    print(f"{args.frames} frames of {size} from {args.source} through each network on {device}, in {blocks} blocks")
+    print(
+        f"{args.frames} frames of {size_of_all(frames)} from {args.source} through each network on "
+        f"{place.gpu or 'the processor'}, in {min(BLOCKS, args.frames)} blocks"
+    )
     everyone = list(zip(field.contestants, samples, strict=True))
     rows = [peer_row(one.facts, own, samples[0]) for one, own in everyone]
     print(peer_table(rows))
@@ -114,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
         print(lines[-1])
     if args.json:
         content = {"source": Path(args.source).name, "frame": list(frames[0].shape[:2]), "frames": args.frames}
-        content |= {"device": device, "threads": args.threads or usable_cores()}
+        content |= {"device": device, "gpu": place.gpu, "threads": args.threads or usable_cores()}
         content |= {"rows": [asdict(row) for row in rows], "bars": lines, "left_out": field.left_out}
         write_record(args.json, tool="peers", machine=machine, commit=commit, content=content)
     return 0

@@ -67,9 +67,14 @@ def peer_table(rows: Sequence[PeerRow]) -> str:
             both = [row.p50_ms[name], row.p95_ms[name]] if name in row.p50_ms else []
             times = " / ".join("-" if ms is None else f"{ms:.1f}" for ms in both)
             held = row.against_first.get(name)
-            line += [times, f"{held.ratio:.2f} ({held.low:.2f} to {held.high:.2f})" if held and i else ""]
+            line += [times, _against(held) if held and i else ""]
         cells.append(line)
     return markdown_table([*heads, "against the first"], cells)
+
+
+def _against(held: Change) -> str:
+    interval = f"{held.low:.2f} to {held.high:.2f}" if held.verdict != "too few blocks" else "too few frames"
+    return f"{held.ratio:.2f} ({interval})"
 
 
 def bar_line(ours: PeerFacts, our_samples: Samples, yolo: PeerFacts, yolo_samples: Samples) -> str:

@@ -25,6 +25,11 @@ class Place:
         precision: "fp32", "bf16" or "fp16".
         device: "cpu" or "cuda"; None: the GPU if PyTorch sees one.
 
+    Attributes:
+        precision: as given.
+        device: of PyTorch.
+        gpu: its name; None on the processor.
+
     Raises:
         ValueError: another precision or device.
     """
@@ -39,6 +44,7 @@ class Place:
             raise ValueError("PyTorch sees no GPU; expected the device cpu here")
         self.precision = precision
         self.device = torch.device(device or ("cuda" if has_gpu else "cpu"))
+        self.gpu = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else None
 
     @contextmanager
     def computing(self) -> Iterator[None]:

@@ -47,7 +47,7 @@ def test_it_prints_every_stage_and_writes_json(
     assert printed.count("against a budget of 60000 ms: pass") == 2
     assert "largest of 5 (too few for a p95), " in printed
     assert "a frame of 64x48 in memory (1 from " in printed
-    assert "warm-up (10 batches, 0.5 s at least), reading and decoding are outside" in printed
+    assert "reading and decoding are outside, and warm-up of 10 batches and 0.5 s at least" in printed
     written = json.loads(figures.read_text())
     assert {"date", "commit", "machine"} <= set(written)
     assert (written["source"], written["frame"], written["gpu"]) == ("frame.png", [48, 64], None)

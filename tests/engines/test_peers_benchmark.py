@@ -78,12 +78,25 @@ def test_our_networks_stand_side_by_side_in_every_runtime(
     table = [line.split("|") for line in capsys.readouterr().out.splitlines() if line.startswith("| fetalseg")]
     runtimes = ["torch", "onnxruntime", "openvino"]
     assert [cells[1].split()[2] for cells in table] == runtimes
+    assert " to " in table[1][4], "seven frames are enough for an interval"
     rows = json.loads(figures.read_text())["rows"]
     assert [row["facts"]["runtime"] for row in rows] == runtimes
     for row in rows:
         assert row["facts"]["weights"] == "random weights: speed only"
         assert row["instances"] == 12
         assert row["p50_ms"]["model"] < row["p50_ms"]["frame_to_masks"]
+
+
+def test_a_few_frames_have_no_interval(source: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--runtime", "onnxruntime", "openvino", "--input", "96x64", "--frames", "2"]
+
+    assert main(["--peers", "fetalseg-test", *options, *source]) == 0
+
+    printed = capsys.readouterr().out
+    table = [line.split("|") for line in printed.splitlines() if line.startswith("| fetalseg")]
+    assert table[1][4].endswith("(too few frames) ")
+    assert "; onnxruntime" in printed
+    assert "torch" not in printed, "the versions are those of the runtimes that took part"
 
 
 def test_a_networks_bar_is_another_one_alone_at_the_same_input_in_the_same_runtime(
