@@ -95,9 +95,7 @@ class _Configuration:
         )
 
 
-def measure(
-    asked: Asked, frames: Frames, *, batches: Sequence[int], count: int, blocks: int = BLOCKS, pipelined: bool = False
-) -> Measured:
+def measure(asked: Asked, frames: Frames, *, batches: Sequence[int], count: int, pipelined: bool = False) -> Measured:
     """Runs at least `count` frames through each configuration, in turns.
 
     Args:
@@ -105,7 +103,6 @@ def measure(
         frames: uint8, gray or RGB, repeated without an end.
         batches: batch sizes.
         count: frames, one batch after another, and as many again where `pipelined`.
-        blocks: turns.
         pipelined: measure that as well.
 
     Raises:
@@ -119,7 +116,7 @@ def measure(
         samples = take_turns(
             [*(one.plain for one in field), *(one.piped for one in field if pipelined)],
             [-(-count // one.setup.batch) for one in field] * ways,
-            blocks=blocks,
+            blocks=BLOCKS,
             warm_up=WARM_UP,
             settle=_SETTLE,
             meters=[meter.joules if meter else None for meter in meters] * ways,
