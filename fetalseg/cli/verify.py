@@ -16,12 +16,13 @@ from fetalseg.cli.verify_report import print_report, report
 from fetalseg.cli.verify_server import ServerAddress, ask_server
 from fetalseg.cli.whole_number import whole_number
 from fetalseg.engines import ENGINES
-from fetalseg.errors import FetalsegError, ModelFileError
-from fetalseg.model_file import file_digest, find_model
+from fetalseg.errors import DataError, FetalsegError, ModelFileError
+from fetalseg.model_file import ModelFacts, file_digest, find_model, read_facts
 from fetalseg.segmenter import Segmenter
 from fetalseg.verification.contenders import Contender, contenders, parse_reference
+from fetalseg.verification.figures import Figures
 from fetalseg.verification.frames import default_frames, frames_of
-from fetalseg.verification.verifier import Figures, NotRun, Row, Verifier, check_same_network
+from fetalseg.verification.verifier import NotRun, Row, Verifier, check_same_network
 
 __all__ = ["add_arguments", "run"]
 
@@ -67,10 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     server.add_argument("--key", type=Path, metavar="FILE", help="wss: its key, where it lies in another file")
     parser.epilog = (
         "The table: largest differences of an instance's score and box, lowest and mean IoU of its mask; off: share of "
-        "instances beyond one of these; absent: instances that one side alone has; close calls: shown by one "
-        "side alone because a score is next to a threshold, or to another score; candidates off: share of candidates, "
-        "shown or not, that differ by more than is usual. Exit code 0: all within tolerance; 1: an engine is not, one "
-        "that was asked for can't run, or nothing could be compared."
+        "instances that are beyond the tolerance of one of the first three, of which some may be; absent: instances "
+        "that one side alone has; close calls: shown by one side alone because a score is next to a threshold, or to "
+        "another score; candidates off: share of candidates, shown or not, that differ by more than is usual; with "
+        "--data changes of average precision, whose tolerance is wider the fewer annotations there are. Exit code 0: "
+        "all within tolerance; 1: an engine is not, one that was asked for can't run, or nothing could be compared."
     )
 
 
@@ -88,11 +90,14 @@ def run(args: argparse.Namespace) -> int:
 
         with reference.load(args.threads) as segmenter:
             about = (segmenter.engine.name, segmenter.engine.precision, segmenter.engine.device)
+            _check_others(segmenter.facts, others)
             verifier = _verifier(args, segmenter, tell)
-        rows, not_run = _compare(verifier, reference, [path, *others], args, tell)
-        if args.server is not None:
+        served = []
+        if args.server is not None:  # before the engines, which take longer than a server takes to refuse
             tell(args.server)
-            rows.append(_over_the_wire(verifier, path, args))
+            served.append(_over_the_wire(verifier, path, args))
+        rows, not_run = _compare(verifier, reference, [path, *others], args, tell)
+        rows += served
     if not rows:
         reasons = "; ".join(map(str, not_run)) or f"{args.reference} is the reference itself"
         raise ModelFileError(f"there is nothing to hold against the reference: {reasons}")
@@ -104,6 +109,13 @@ def run(args: argparse.Namespace) -> int:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return 0 if passed else 1
+
+
+def _check_others(reference: ModelFacts, others: Sequence[Path]) -> None:
+    """Refuses another network before any work; what a training checkpoint is shows when it is loaded."""
+    for path in others:
+        if path.suffix != ".safetensors":
+            check_same_network(reference, read_facts(path), path.name)
 
 
 def _verifier(args: argparse.Namespace, reference: Segmenter, tell: Tell) -> Verifier:
@@ -122,6 +134,12 @@ def _figures(args: argparse.Namespace, reference: Segmenter) -> Callable[[Segmen
 
     truth = read_coco(args.data, images=args.images, limit=args.limit)
     Evaluator(truth, reference.structures)  # refuses a set of other structures
+    annotated = {truth.structures[one.label] for image in truth.images for one in image.annotations if not one.crowd}
+    if not annotated & set(reference.structures):
+        raise DataError(
+            f"{truth.path}: nothing that the model finds is annotated in {len(truth.images)} images, so that there is "
+            "no average precision to compare; remedy: another set, or a higher --limit"
+        )
     return partial(average_precision, truth=truth)
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from fetalseg.data.records import CocoSet
-from fetalseg.evaluation.evaluator import evaluate_model
+from fetalseg.evaluation.evaluator import Evaluation, StructureResult, evaluate_model
+from fetalseg.evaluation.precision import AveragePrecision
 from fetalseg.evaluation.scored_frames import MAX_DETECTIONS
 from fetalseg.segmenter import Segmenter
+from fetalseg.verification.figures import Figure, Figures, one_detection
 
 __all__ = ["average_precision"]
 
 MIN_SCORE = 0.05  # as in `fetalseg eval`
 
 
-def average_precision(segmenter: Segmenter, truth: CocoSet) -> dict[str, float | None]:
-    """Means over the structures, 0..1: "box AP", "box AP50", "mask AP", "mask AP50"; None where there is no figure.
+def average_precision(segmenter: Segmenter, truth: CocoSet) -> Figures:
+    """Means over the structures: "box AP", "box AP50" and, where the set has masks, "mask AP", "mask AP50".
 
     Raises:
         DataError: an image that can't be read, or no structure that model and set share.
@@ -30,6 +33,21 @@ def average_precision(segmenter: Segmenter, truth: CocoSet) -> dict[str, float |
         masks=truth.has_masks,
     )
     evaluation = evaluate_model(segmenter, truth, options)
-    figures: dict[str, float | None] = {"box AP": evaluation.box.ap, "box AP50": evaluation.box.ap50}
-    mask = evaluation.mask
-    return {**figures, "mask AP": mask.ap if mask else None, "mask AP50": mask.ap50 if mask else None}
+    figures = _figures("box", evaluation, evaluation.box, lambda result: result.box)
+    if evaluation.mask is not None:
+        figures |= _figures("mask", evaluation, evaluation.mask, lambda result: result.mask)
+    return figures
+
+
+def _figures(
+    kind: str,
+    evaluation: Evaluation,
+    mean: AveragePrecision,
+    of: Callable[[StructureResult], AveragePrecision | None],
+) -> dict[str, Figure]:
+    chance = one_detection([one.n for result in evaluation.structures.values() if (one := of(result)) is not None])
+    return {
+        f"{kind} {name}": Figure(value, chance)
+        for name, value in (("AP", mean.ap), ("AP50", mean.ap50))
+        if value is not None
+    }

@@ -17,11 +17,10 @@ from fetalseg.verification.answers import FrameAnswer, answers_of, comparable
 from fetalseg.verification.contenders import Contender
 from fetalseg.verification.decisions import Decisions
 from fetalseg.verification.differences import Differences, compare
+from fetalseg.verification.figures import Change, Figures
 from fetalseg.verification.tolerances import Limits, limits_for
 
-__all__ = ["Figures", "NotRun", "Row", "Verifier", "check_same_network"]
-
-Figures = Mapping[str, float | None]  # AP by its name, 0..1; None where it can't be computed
+__all__ = ["NotRun", "Row", "Verifier", "check_same_network"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +35,7 @@ class Row:
         tolerance: the precision whose tolerance holds.
         limits: that tolerance, box in px of the frames.
         differences: None where the engine failed.
-        average_precision: engine minus reference, empty without a data set.
+        average_precision: what became of each figure, by its name; empty without a data set.
         faults: what is beyond the tolerance, in words.
     """
 
@@ -47,7 +46,7 @@ class Row:
     tolerance: str
     limits: Limits
     differences: Differences | None
-    average_precision: Figures = field(default_factory=dict)
+    average_precision: Mapping[str, Change] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
 
     @property
@@ -152,14 +151,14 @@ class Verifier:
         tolerance, limits = self._limits(precisions)
         differences = compare(self.answers, answers, limits, self._decisions)
         changes = {
-            name: None if value is None or (before := self.average_precision[name]) is None else value - before
-            for name, value in (figures or {}).items()
+            name: Change(found.value - self.average_precision[name].value, limits.ap_tolerance(found.one_detection))
+            for name, found in (figures or {}).items()
         }
         faults = differences.faults(limits)
         faults += [
-            f"{name} changes by {change:+.4f}, tolerance {limits.ap:g}"
+            f"{name} changes by {change.value:+.4f}, tolerance {change.tolerance:.4f}"
             for name, change in changes.items()
-            if change is not None and abs(change) > limits.ap
+            if abs(change.value) > change.tolerance
         ]
         return Row(file, engine, _words(precisions), device, tolerance, limits, differences, changes, tuple(faults))
 

@@ -182,7 +182,11 @@ def test_a_server_that_serves_another_model_or_does_not_let_in_is_an_error(
     assert f"serves crafted 1.0.0 (sha256 {file_digest(model)[:12]})" in said
     assert f"expected the file of sha256 {file_digest(other)[:12]}" in said
     assert verify(model, *words) == 1
-    assert "token" in capsys.readouterr().err
+    assert "the server does not accept the token: a token is required" in capsys.readouterr().err
+    wrong = tmp_path / "wrong.txt"
+    wrong.write_text("open-open-open-open")
+    assert verify(model, *words, "--token-file", wrong) == 1
+    assert "the server does not accept the token: this token is not known" in capsys.readouterr().err
     assert verify(model, *words[:-1], "ws://127.0.0.1:9/v1/stream") == 1
     assert "ws://127.0.0.1:9" in capsys.readouterr().err
 
@@ -250,8 +254,13 @@ def test_average_precision_is_compared_on_a_data_set(
     changes = {row["file"]: row["average_precision_change"] for row in report["rows"] if row["precision"] == "fp32"}
     assert changes["crafted.onnx"]["box AP"] == 0
     assert changes["wide.onnx"]["box AP"] == pytest.approx(-0.6)  # an IoU of 2/3 is found at 4 of 10 thresholds
+    tolerances = {row["precision"]: row["average_precision_tolerance"]["box AP"] for row in report["rows"]}
+    assert tolerances["fp32"] == 0.001
+    if "bf16" in tolerances:  # where the processor has units for it
+        assert tolerances["bf16"] == pytest.approx(1.005)  # of one annotation
     output = capsys.readouterr().out
     assert "box AP50" in output
+    assert "with so many annotations: 1.0000 by box, 1.0000 by mask\n" in output
     assert "FAIL wide.onnx on openvino fp32: box AP changes by -0.6000, tolerance" in output
 
 
@@ -262,6 +271,15 @@ def test_a_data_set_of_other_structures_is_refused(
     (tmp_path / "instances.json").write_text(json.dumps({**content, "categories": [{"id": 1, "name": "yolk_sac"}]}))
     assert verify(model, "--source", frame, "--images", frame.parent, "--data", tmp_path) == 1
     assert "nothing to evaluate: the set has yolk_sac" in capsys.readouterr().err
+
+
+def test_a_data_set_without_annotations_is_refused(
+    model: Path, frame: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = {"images": [{"id": 1, "file_name": frame.name, "width": 64, "height": 48}], "annotations": []}
+    (tmp_path / "instances.json").write_text(json.dumps({**content, "categories": [{"id": 1, "name": "cranium"}]}))
+    assert verify(model, "--source", frame, "--images", frame.parent, "--data", tmp_path) == 1
+    assert "nothing that the model finds is annotated in 1 images" in capsys.readouterr().err
 
 
 def test_without_the_torch_engine_torch_is_not_imported(model: Path, frame: Path) -> None:

@@ -22,6 +22,7 @@ LIMITS = Limits(
     usual_box_px=0.5,
     unusual=0.1,
     ap=0.01,
+    ap_detections=1.0,
 )
 # Of cranium and heart only the best is shown.
 DECISIONS = Decisions(
