@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's, read when it is loaded; as the server has it
+if __name__ == "__main__":  # what imports this keeps its own environment
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's, read when it is loaded; as the server has it
 
 import cv2
 

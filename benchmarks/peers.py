@@ -30,7 +30,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's, read when it is loaded; as the server has it
+if __name__ == "__main__":  # what imports this keeps its own environment
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's, read when it is loaded; as the server has it
 
 import cv2
 
