@@ -31,7 +31,19 @@ def without_folders(words: Sequence[str]) -> list[str]:
 
 
 def write_record(path: Path, *, tool: str, machine: Machine, commit: str, content: dict[str, Any]) -> None:
-    """Writes the figures of one run, with date, machine and commit; makes the folder."""
+    """Writes the figures of one run as JSON, with date, machine and commit; makes the folder.
+
+    Args:
+        path: of the file.
+        tool: the benchmark's name.
+        machine: that it ran on.
+        commit: see `commit_of`.
+        content: the figures; a "schema" among them takes the place of 1.
+
+    Raises:
+        OSError: the file can't be written.
+        ValueError: a figure isn't finite.
+    """
     head = {
         "schema": 1,
         "tool": tool,
