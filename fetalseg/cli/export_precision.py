@@ -72,10 +72,10 @@ def write(args: argparse.Namespace, out: Path) -> None:
     frames = _frames(args.calibration, count, facts.input)
     activations: Activations = args.activations or ("symmetric" if args.format == "tensorrt" else "asymmetric")
     shifts = export_reduced(network, out, facts, args.precision, frames, activations=activations)
-    print(f"{'output':<12}{'detections':>12}{'mean shift':>14}{'largest':>12}{'tolerance':>12}")
+    print(f"{'output':<12}{'detections':>12}{'mean shift':>14}{'tolerance':>12}{'largest':>12}")
     for shift in shifts:
         tolerance = SHIFT_TOLERANCES[args.precision][shift.output]
-        print(f"{shift.output:<12}{shift.detections:>12}{shift.mean:>14.2g}{shift.largest:>12.2g}{tolerance:>12g}")
+        print(f"{shift.output:<12}{shift.detections:>12}{shift.mean:>14.2g}{tolerance:>12g}{shift.largest:>12.2g}")
 
 
 def _frames(data: Path | None, count: int, rule: InputRule) -> npt.NDArray[np.uint8]:

@@ -40,7 +40,7 @@ def test_int8_of_a_model_by_name_keeps_its_facts_and_prints_how_far_detections_m
     arguments = ["export", "fetalseg-test", "--precision", "int8", "--name", "quick", "--calibration", str(data)]
     assert main([*arguments, "--out", str(out)]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert lines[0] == ["output", "detections", "mean", "shift", "largest", "tolerance"]
+    assert lines[0] == ["output", "detections", "mean", "shift", "tolerance", "largest"]
     assert [line[0] for line in lines[1:]] == ["scores", "boxes", "masks", "wrote"]
     assert len({line[1] for line in lines[1:4]}) == 1
     facts = read_facts(out)
