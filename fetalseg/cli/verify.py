@@ -153,7 +153,7 @@ def _compare(
         for contender in contenders(path, args.engine or tuple(ENGINES)):
             if contender == reference:
                 continue
-            tell(f"{path.name} on {contender.engine} {contender.precision or ''} {contender.device}")
+            tell(f"{path.name}: {contender}")
             try:
                 segmenter = contender.load(args.threads)
             except (FetalsegError, ValueError, ImportError, OSError) as error:

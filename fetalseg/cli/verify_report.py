@@ -65,8 +65,8 @@ def print_report(
         for fault in row.faults:
             where = f"{row.file} on {row.engine} {row.precision}" if files else f"{row.engine} {row.precision}"
             console.print(f"FAIL {where}: {fault}", markup=False, soft_wrap=True)
-    for one in not_run:
-        console.print(f"not run: {one}", markup=False, soft_wrap=True)
+    for words in dict.fromkeys(map(str, not_run)):  # once for all files
+        console.print(f"not run: {words}", markup=False, soft_wrap=True)
 
 
 def _ap_rule(verifier: Verifier, rows: Sequence[Row]) -> str:
@@ -75,8 +75,8 @@ def _ap_rule(verifier: Verifier, rows: Sequence[Row]) -> str:
     costs = ", ".join(f"{one.ap:g} in {word}" for word, one in limits.items())
     chance = {name.partition(" ")[0]: figure.one_detection for name, figure in verifier.average_precision.items()}
     return (
-        f"tolerance of average precision: {costs}; but in fp32 there comes on top what one detection more or less in "
-        "each structure, which of the two by chance, changes with so many annotations: "
+        f"average precision may change by {costs}; but for fp32 also by what one detection more or less in each "
+        "structure, which of the two by chance, makes with so many annotations: "
         + ", ".join(f"{value:.4f} by {kind}" for kind, value in chance.items())
     )
 

@@ -101,8 +101,8 @@ class _GraphRunner:
     """TensorRT: a context and a CUDA graph for each batch size that is used.
 
     A graph holds the shapes and addresses of the context that it was captured from, and that context must not change
-    afterwards (TensorRT developer guide, "CUDA Graphs"); so each batch size has its own, and they share the memory
-    that they work in, since they take turns.
+    afterwards (TensorRT developer guide, "CUDA Graphs"); so each batch size has its own. They share the one
+    optimization profile, as contexts may from TensorRT 10 on, and, since they take turns, the memory they work in.
     """
 
     def __init__(self, engine: LoadedEngine) -> None:

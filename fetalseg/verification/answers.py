@@ -12,7 +12,7 @@ from fetalseg.instances import Instances
 from fetalseg.postprocess.options import PostprocessOptions
 from fetalseg.segmenter import Segmenter
 
-__all__ = ["FLOOR", "FrameAnswer", "answers_of", "comparable"]
+__all__ = ["FrameAnswer", "answers_of", "comparable"]
 
 # Half the lowest score that an evaluation looks at: what one engine puts there, another must at least have considered.
 FLOOR = 0.025

@@ -10,10 +10,10 @@ from fetalseg.engines import DEVICES, ENGINES
 from fetalseg.model_file import read_facts
 from fetalseg.segmenter import Segmenter
 
-__all__ = ["CHOICES", "Contender", "contenders", "parse_reference"]
+__all__ = ["Contender", "contenders", "parse_reference"]
 
-# Precisions among which an engine can choose, for files that hold fp32; the others compute in the file's.
-CHOICES: dict[str, tuple[str, ...]] = {"openvino": ("fp32", "bf16"), "torch": ("fp32", "bf16")}
+# What an engine can compute a file in that holds fp32; the others compute it in fp32.
+_PRECISIONS: dict[str, tuple[str, ...]] = {"openvino": ("fp32", "bf16", "fp16"), "torch": ("fp32", "bf16", "fp16")}
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,17 @@ class Contender:
     Attributes:
         path: of the file.
         engine: word of `fetalseg.engines.ENGINES`.
-        precision: what the engine is asked to compute in, None where it has no choice.
-        device: word of `fetalseg.engines.DEVICES`; None the engine's choice.
+        precision: what the engine is asked to compute in, None where it is left to it.
+        device: word of `fetalseg.engines.DEVICES`.
     """
 
     path: Path
     engine: str
-    precision: str | None = None
-    device: str | None = None
+    precision: str | None
+    device: str
 
     def __str__(self) -> str:
-        return " ".join(filter(None, (self.engine, self.precision, self.device and f"on {self.device}")))
+        return f"{self.engine} {self.precision or ''} on {self.device}".replace("  ", " ")
 
     def load(self, threads: int | None) -> Segmenter:
         """Loads it; errors as `fetalseg.engines.load_engine`."""
@@ -65,4 +65,4 @@ def parse_reference(text: str, path: Path) -> Contender:
 
 def _choices(path: Path, engine: str) -> Sequence[str | None]:
     holds_fp32 = path.suffix != ".onnx" or read_facts(path).precision == "fp32"
-    return CHOICES.get(engine, (None,)) if holds_fp32 else (None,)
+    return _PRECISIONS.get(engine, (None,)) if holds_fp32 else (None,)

@@ -14,7 +14,7 @@ from fetalseg.verification.counterparts import Counterparts, counterparts, mask_
 from fetalseg.verification.decisions import Decisions
 from fetalseg.verification.tolerances import Limits
 
-__all__ = ["COMPARED_FROM", "Differences", "compare"]
+__all__ = ["Differences", "compare"]
 
 COMPARED_FROM = 0.1  # score of candidates
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = ["PRECISIONS", "TOLERANCES", "Limits", "Word", "limits_for"]
+__all__ = ["PRECISIONS", "TOLERANCES", "Limits", "limits_for"]
 
 Word = Literal["fp32", "fp16", "bf16", "int8"]
 PRECISIONS: tuple[Word, ...] = ("fp32", "fp16", "bf16", "int8")  # from fine to coarse

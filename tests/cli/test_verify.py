@@ -90,6 +90,7 @@ def test_every_engine_that_runs_here_has_a_row_and_every_other_one_a_reason(
     assert ran | {engine for engine, _, _ in refused} | {"onnxruntime"} == set(ENGINES)
     assert "openvino" in ran
     assert "doesn't say which network it holds" in refused["torch", "cpu", "fp32"]  # it holds none
+    assert "in fp16 on an NVIDIA GPU only" in refused["torch", "cpu", "fp16"]
     output = capsys.readouterr().out
     assert "1 instances in 1 frames, held against onnxruntime fp32" in output
     assert "not run: torch fp32 on cpu: " in output
