@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from fetalseg.errors import EngineError
 from fetalseg_server.pool.calibration import probe
 from fetalseg_server.pool.probe import Probe
 from fetalseg_server.pool.process import WorkerProcess, restart_pause_s
@@ -21,18 +22,22 @@ from fetalseg_server.settings import Settings
 from fetalseg_server.worker.jobs import Answer, EngineSettings
 
 
+def worker_of(settings: Settings) -> WorkerProcess:
+    return WorkerProcess(
+        EngineSettings(model=settings.model, threads=1, max_pixels=settings.max_pixels),
+        probe=Probe(settings.max_pixels, settings.max_frame_bytes),
+        arena_bytes=settings.shared_memory_bytes,
+        timeout_s=2.0,
+        start_timeout_s=settings.start_timeout_s,
+        on_change=lambda: None,
+    )
+
+
 @pytest.fixture
 async def worker(crafted_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[WorkerProcess]:
     """A worker that is warm, of a server with tokens in its environment."""
     monkeypatch.setenv("FETALSEG_TOKENS", "console:3f8c0b6a5d2e4f719c80b1d2e3f4a5b6")
-    process = WorkerProcess(
-        EngineSettings(model=crafted_settings.model, threads=1, max_pixels=crafted_settings.max_pixels),
-        probe=Probe(crafted_settings.max_pixels, crafted_settings.max_frame_bytes),
-        arena_bytes=crafted_settings.shared_memory_bytes,
-        timeout_s=2.0,
-        start_timeout_s=crafted_settings.start_timeout_s,
-        on_change=lambda: None,
-    )
+    process = worker_of(crafted_settings)
     await process.start()
     yield process
     await process.stop()
@@ -129,6 +134,18 @@ async def test_a_worker_whose_last_answers_nobody_can_take_is_started_again_all_
     kill(worker)
     await until(lambda: worker.restarts == 1 and worker.ready)
     assert lost == ["the engine stopped; it is being started again", "the server failed over the engine's answer"]
+
+
+async def test_a_worker_that_never_worked_is_not_started_again(
+    crafted_settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    process = worker_of(replace(crafted_settings, model="no-such-model"))
+    with pytest.raises(EngineError, match="no-such-model"):
+        await process.start()
+    await until(lambda: process.pid is None)
+    await process.stop()
+    assert process.restarts == 0
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["the engine can't start"]
 
 
 async def test_a_worker_knows_no_token(worker: WorkerProcess) -> None:

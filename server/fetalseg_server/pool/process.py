@@ -157,7 +157,8 @@ class WorkerProcess:
         """Starts the worker and waits until its model is warm.
 
         Raises:
-            EngineError: the model can't be loaded; the text can be shown to whoever started the server.
+            EngineError: the model can't be loaded; the text can be shown to whoever started the server. The worker
+                isn't started again.
         """
         self._first_start = asyncio.get_running_loop().create_future()
         self._supervisor = asyncio.create_task(self._supervise())
@@ -224,6 +225,7 @@ class WorkerProcess:
             self._link.send(Forget(session).packet())
 
     async def _supervise(self) -> None:
+        assert self._first_start is not None
         while True:
             try:
                 await self._run_once()
@@ -232,6 +234,8 @@ class WorkerProcess:
             finally:
                 self._give_up()
                 await self._reap()
+            if self._first_start.cancelled() or self._first_start.exception() is not None:
+                return  # what has never worked is for whoever started it to mend
             pause = restart_pause_s(self.failures)
             self.failures += 1
             self.restarts += 1
