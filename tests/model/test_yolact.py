@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from fetalseg.errors import ModelFileError
 from fetalseg.model import Yolact, variant
 from fetalseg.model.backbone import Backbone
 
@@ -145,6 +146,13 @@ def test_imagenet_weights_come_from_the_installed_package():
     first, second = (Backbone("mobilenet_v2", 1, imagenet=True) for _ in range(2))
     for one, two in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, two)
+
+
+def test_imagenet_weights_that_cannot_be_downloaded_are_told_with_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")  # where nobody listens
+    with pytest.raises(ModelFileError, match=rf"resnet50-0676ba61.pth \(.+\); remedy: put that file into {tmp_path}"):
+        Backbone("resnet50", 3, imagenet=True)
 
 
 def test_the_tiny_backbone_has_no_imagenet_weights():
