@@ -75,7 +75,7 @@ def _ap_rule(verifier: Verifier, rows: Sequence[Row]) -> str:
     costs = ", ".join(f"{one.ap:g} in {word}" for word, one in limits.items())
     chance = {name.partition(" ")[0]: figure.one_detection for name, figure in verifier.average_precision.items()}
     return (
-        f"average precision may change by {costs}; but for fp32 also by what one detection more or less in each "
+        f"average precision may change by {costs}; in all but fp32 also by what one detection more or less in each "
         "structure, which of the two by chance, makes with so many annotations: "
         + ", ".join(f"{value:.4f} by {kind}" for kind, value in chance.items())
     )
