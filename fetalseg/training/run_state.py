@@ -89,7 +89,9 @@ def load_state(
     if not isinstance(header, dict) or header.get("schema") != _SCHEMA:
         raise DataError(f"{path} is not the state of a run with schema {_SCHEMA}")
     if changed := differences(header["identity"], identity):
-        raise DataError(f"{path} belongs to a run with other settings: {changed}; remedy: give its settings, or another folder")
+        raise DataError(
+            f"{path} belongs to a run with other settings: {changed}; remedy: give its settings, or another folder"
+        )
     network.load_state_dict(_under(tensors, "network."))
     average.network.load_state_dict(_under(tensors, "average."))
     average.updates = header["updates"]
