@@ -71,13 +71,15 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 
 def comparison_table(before: dict[str, Any], rows: Sequence[Row]) -> str:
-    """Each stage of each configuration that both runs have, as a Markdown table.
+    """Each stage of each configuration that both runs have, as a Markdown table; below it what one run alone has.
 
     Raises:
         DataError: they have none in common.
     """
     earlier = _by_setup(before["rows"])
     now = _by_setup([asdict(row) for row in rows])
+    alone = [f"not in this run: {_words(key)}" for key in earlier if key not in now]
+    alone += [f"not in the earlier run: {_words(key)}" for key in now if key not in earlier]
     cells = []
     for row, key in zip(rows, now, strict=True):
         old = earlier[key]["block_medians_ms"] if key in earlier else {}
@@ -90,9 +92,8 @@ def comparison_table(before: dict[str, Any], rows: Sequence[Row]) -> str:
             cells.append([f"{row.setup}: {name}", f"{held.before:.2f}", f"{held.after:.2f}", percent, held.verdict])
     if not cells:
         raise DataError("the earlier run has none of these configurations (model, engine, precision, batch)")
-    return markdown_table(
-        ["median ms a batch", "before", "now", f"change ({100 * _LEVEL:g} % interval)", "verdict"], cells
-    )
+    heads = ["median ms a batch", "before", "now", f"change ({100 * _LEVEL:g} % interval)", "verdict"]
+    return "\n".join([markdown_table(heads, cells), *alone])
 
 
 def _by_setup(rows: Sequence[dict[str, Any]]) -> dict[tuple[Any, ...], dict[str, Any]]:
@@ -102,6 +103,11 @@ def _by_setup(rows: Sequence[dict[str, Any]]) -> dict[tuple[Any, ...], dict[str,
         words = tuple(row["setup"][name] for name in ("model", "engine", "precision", "batch"))
         found[*words, sum(key[:-1] == words for key in found)] = row
     return found
+
+
+def _words(key: tuple[Any, ...]) -> str:
+    model, engine, precision, batch, _ = key
+    return f"{model}, {engine} {precision}, batch {batch}"
 
 
 def _plain(value: Any) -> Any:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 __all__ = ["Contestant", "Samples", "Untimed", "take_turns"]
 
@@ -90,7 +92,7 @@ def take_turns(
     plans = [_parts(number, blocks) for number in batches]
     for contestant in contestants:
         warm_up.run(contestant, before=0)
-    for turn in range(max(map(len, plans))):
+    for turn in _told(max(map(len, plans))):
         order = range(len(contestants)) if turn % 2 == 0 else reversed(range(len(contestants)))
         for place in order:
             if turn >= len(plans[place]):
@@ -104,6 +106,20 @@ def take_turns(
             samples[place].seconds += time.perf_counter() - start
             samples[place].joules += (meter() if meter else 0.0) - energy
     return samples
+
+
+def _told(rounds: int) -> Iterator[int]:
+    """The numbers of the rounds; on a terminal a bar tells how many are done, drawn between them, by no thread."""
+    console = Console(stderr=True)
+    columns = TextColumn("measuring, rounds done"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(
+        *columns, console=console, transient=True, auto_refresh=False, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("", total=rounds)
+        for turn in range(rounds):
+            bar.refresh()
+            yield turn
+            bar.advance(task)
 
 
 def _parts(number: int, blocks: int) -> list[range]:

@@ -297,6 +297,21 @@ def test_runs_of_other_machines_are_compared_only_on_demand(
     assert "NOT THE SAME: cores: 10" in capsys.readouterr().out
 
 
+def test_a_configuration_that_one_run_alone_has_is_named(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = tmp_path / "before.json"
+    assert main([*arguments, "--batch", "1", "2", "--frames", "8", "--json", str(figures)]) == 0
+    assert main([*arguments, "--batch", "1", "4", "--frames", "8", "--compare", str(figures)]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    alone = [line for line in lines if line.startswith("not in")]
+    assert [line.partition(":")[0] + line[-9:] for line in alone] == [
+        "not in this run, batch 2",
+        "not in the earlier run, batch 4",
+    ]
+
+
 def test_models_of_one_name_are_compared_with_themselves(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
