@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Borders", "Flags", "Integers", "Masks", "Positions", "Rings", "Small", "borders_of"]
+__all__ = ["Borders", "Flags", "Integers", "Masks", "Positions", "Rings", "Small", "borders_of", "interleaved"]
 
 Masks = Sequence[npt.NDArray[np.bool_]]
 Integers = npt.NDArray[np.int32]
@@ -27,14 +27,16 @@ Flags = npt.NDArray[np.bool_]
 AnyArray = TypeVar("AnyArray", Integers, Positions, Small, Flags)
 
 
-class Rings(NamedTuple):
+class Rings:
     """Closed rings, one after the other.
 
-    Attributes:
+    Args:
         starts: [R + 1], where each ring starts, and the total.
     """
 
-    starts: Positions
+    def __init__(self, starts: Positions) -> None:
+        self.starts = starts
+        self.first, self.last = starts[:-1], starts[1:] - 1
 
     @classmethod
     def of(cls, lengths: Sequence[int]) -> Rings:
@@ -44,20 +46,22 @@ class Rings(NamedTuple):
     @property
     def lengths(self) -> Positions:
         """Elements of each ring, [R]."""
-        return np.diff(self.starts)
+        return self.last - self.first + 1
 
     def following(self, values: AnyArray) -> AnyArray:
         """For each element the value of the next one of its ring, along the last axis."""
         result = np.empty_like(values)
-        result[..., :-1] = values[..., 1:]
-        result[..., self.starts[1:] - 1] = values[..., self.starts[:-1]]
+        elements, results = values.T, result.T
+        results[:-1] = elements[1:]
+        results[self.last] = elements[self.first]
         return result
 
     def preceding(self, values: AnyArray) -> AnyArray:
         """For each element the value of the one before in its ring, along the last axis."""
         result = np.empty_like(values)
-        result[..., 1:] = values[..., :-1]
-        result[..., self.starts[:-1]] = values[..., self.starts[1:] - 1]
+        elements, results = values.T, result.T
+        results[1:] = elements[:-1]
+        results[self.first] = elements[self.last]
         return result
 
     def chosen(self, positions: Positions) -> Rings:
@@ -86,10 +90,10 @@ def borders_of(masks: Masks) -> Borders:
     x, y, rings, owners = _row_ends(masks)
     # The first of a ring is a western end, and the border changes sides where it stays in a row.
     stays = rings.following(y) == y
-    is_east = (np.cumsum(stays, dtype=np.uint8) - stays) & 1
+    is_east = np.bitwise_xor.accumulate(stays) ^ stays
     x += is_east
     if len(owners):
-        areas = np.add.reduceat(np.where(is_east, x, -x), rings.starts[:-1])
+        areas = np.add.reduceat(np.where(is_east, x, -x), rings.first)
         holed = set(owners[areas < 0].tolist())  # the border of a hole goes round the other way
         if holed:
             return borders_of([_filled(mask) if owner in holed else mask for owner, mask in enumerate(masks)])
@@ -97,12 +101,20 @@ def borders_of(masks: Masks) -> Borders:
     line = 2 * x + is_east
     at_start = np.flatnonzero(line != rings.preceding(line))
     rings = rings.chosen(at_start)
-    start = np.stack([x.take(at_start), (y + 1 - is_east).take(at_start)])
+    start = np.array([x.take(at_start), (y + 1 - is_east).take(at_start)])
     end = rings.following(start)
     # Where an upright run ends, a level one goes on to the column of the next.
-    corners = np.stack([start, np.stack([start[0], end[1]])], axis=2).reshape(2, -1)
-    extents = (end - start)[::-1].T.ravel()
-    return Borders(corners, extents, Rings(2 * rings.starts), owners)
+    corners = interleaved(start, np.array([start[0], end[1]]))
+    across, down = end - start
+    return Borders(corners, interleaved(down, across), Rings(2 * rings.starts), owners)
+
+
+def interleaved(even: AnyArray, odd: AnyArray) -> AnyArray:
+    """One element of each by turns, along the last axis."""
+    result = np.empty((*even.shape[:-1], 2 * even.shape[-1]), even.dtype)
+    result[..., 0::2] = even
+    result[..., 1::2] = odd
+    return result
 
 
 def _row_ends(masks: Masks) -> tuple[Integers, Integers, Rings, Positions]:

@@ -22,7 +22,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from fetalseg.encoding.borders import Borders, Flags, Integers, Positions, Rings, Small, borders_of
+from fetalseg.encoding.borders import Borders, Flags, Integers, Positions, Rings, Small, borders_of, interleaved
 from fetalseg.encoding.widths import is_narrow
 
 __all__ = ["polygons", "polygons_json"]
@@ -104,21 +104,21 @@ def _thinned(borders: Borders, wide: Flags) -> tuple[Integers, Rings]:
     is_bump = is_turn & rings.preceding(replaced) & rings.following(replaced)
     replaced &= ~(rings.preceding(is_bump) | rings.following(is_bump))
     # Each ring keeps its first corner, so that no piece reaches over the ring's end in these arrays.
-    replaced[rings.starts[:-1]] = replaced[rings.starts[1:] - 1] = False
+    replaced[rings.first] = replaced[rings.last] = False
 
     # Every corner is followed by the middle of its run; either, both or none become a point.
-    is_point = np.stack([~(replaced | rings.preceding(replaced)), replaced], axis=1).ravel()
+    is_point = interleaved(~(replaced | rings.preceding(replaced)), replaced)
     at_point = np.flatnonzero(is_point)
     run = at_point // 2
     middles = borders.corners + rings.following(borders.corners)
-    halves = np.stack([2 * borders.corners, middles], axis=2).reshape(2, -1)
     directions = np.where(is_ahead, _AHEAD, _BACK)
     directions[1::2] <<= 1
+    corners = 2 * borders.corners
     return _merged(
-        corners=2 * borders.corners,
+        corners=corners,
         first=(at_point + 1) // 2,
         directions=np.bitwise_or.reduceat(np.where(wide, directions, _NARROW_PIECE), run),
-        points=halves.take(at_point, axis=1),
+        points=interleaved(corners, middles).take(at_point, axis=1),
         rings=Rings(2 * rings.starts).chosen(at_point),
     )
 
@@ -139,7 +139,7 @@ def _merged(
     for turn in range(_ROUNDS):
         is_start = np.zeros(len(first), np.bool_)
         is_start[turn % 2 :: 2] = True
-        is_start[rings.starts[:-1]] = True
+        is_start[rings.first] = True
         at_start = np.flatnonzero(is_start)
         origin_x, origin_y = origin = points.take(at_start, axis=1)
         chord_x, chord_y = rings.chosen(at_start).following(origin) - origin
@@ -174,4 +174,4 @@ def _counts(starts: Positions, total: int) -> Positions:
 def _areas(points: Integers, rings: Rings) -> Positions:
     """Eight times the area of each ring [R], by Gauss's formula."""
     x, y = points.astype(np.int64)
-    return np.abs(np.add.reduceat(x * rings.following(y) - rings.following(x) * y, rings.starts[:-1]))
+    return np.abs(np.add.reduceat(x * rings.following(y) - rings.following(x) * y, rings.first))

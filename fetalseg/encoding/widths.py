@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fetalseg.encoding.borders import Borders, Flags, Integers, Masks, Positions
+from fetalseg.encoding.borders import Borders, Flags, Integers, Masks, Positions, interleaved
 
 __all__ = ["is_narrow"]
 
@@ -54,8 +54,8 @@ def _spans(borders: Borders, masks: Masks) -> tuple[Positions, Positions, Intege
     lengths = [length for mask in masks for length in mask.shape]
     starts = np.cumsum([0, *lengths], dtype=np.int64)[:-1].reshape(-1, 2)
     lines = np.repeat(starts.take(borders.owners, axis=0), borders.rings.lengths // 2, axis=0).ravel()
-    x, y = borders.corners.reshape(2, -1, 2)
-    along, place = np.stack([y[:, 0], x[:, 1]], axis=1).ravel(), np.stack([x[:, 0], y[:, 1]], axis=1).ravel()
+    x, y = borders.corners
+    along, place = interleaved(y[0::2], x[1::2]), interleaved(x[0::2], y[1::2])
     first = lines + along + np.minimum(borders.extents, 0)
     is_end = borders.extents > 0  # clockwise, eastern cracks go down,
     is_end[1::2] ^= True  # but southern ones to the left
