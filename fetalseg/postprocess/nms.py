@@ -98,16 +98,14 @@ def nms(
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"boxes must have shape [n, 4], got {list(boxes.shape)}")
     cross_class = kind in _CROSS_CLASS
-    found = _detections(len(boxes), _finite("scores", scores), labels, best_class_only=cross_class)
-    found = found.take((found.scores >= score_threshold) & (found.scores > 0))
-
+    found = _detections(len(boxes), _finite("scores", scores), labels, score_threshold, best_class_only=cross_class)
     groups, is_padding = _groups(found, cross_class, top_k)
     group_scores = np.where(is_padding, np.float32(0), found.scores[groups])
     group_iou = pairwise_iou(np.where(is_padding[..., None], np.float32(0), boxes[found.rows[groups]]))
     suppress = _suppression(kind, iou_threshold, score_threshold, sigma)
     kept = np.zeros_like(found.scores)
     kept[groups[~is_padding]] = suppress(group_iou, group_scores)[~is_padding]
-    found = found._replace(scores=kept).take((kept >= score_threshold) & (kept > 0))
+    found = found._replace(scores=kept).take(_stays(kept, score_threshold))
     best = np.lexsort((found.labels, found.rows, -found.scores))[:max_detections]
     return NmsResult(*found.take(best))
 
@@ -162,15 +160,21 @@ def _finite(name: str, values: npt.ArrayLike) -> Floats:
     return array
 
 
-def _detections(n: int, scores: Floats, labels: npt.ArrayLike | None, *, best_class_only: bool) -> _Detections:
+def _stays(scores: Floats, score_threshold: float) -> npt.NDArray[np.bool_]:
+    return (scores >= score_threshold) & (scores > 0)
+
+
+def _detections(
+    n: int, scores: Floats, labels: npt.ArrayLike | None, score_threshold: float, *, best_class_only: bool
+) -> _Detections:
     """One row for each pair of box and class that can be found."""
     if labels is None:
         if scores.ndim != 2 or len(scores) != n or scores.shape[1] < 1:
             raise ValueError(f"scores without labels must have shape [{n}, C], got {list(scores.shape)}")
-        if best_class_only:
-            return _Detections(np.arange(n), scores.max(axis=1), scores.argmax(axis=1))
-        rows, classes = np.divmod(np.arange(scores.size), scores.shape[1])
-        return _Detections(rows, scores.ravel(), classes)
+        if not best_class_only:
+            rows, classes = np.nonzero(_stays(scores, score_threshold))
+            return _Detections(rows, scores[rows, classes], classes)
+        labels, scores = scores.argmax(axis=1), scores.max(axis=1)
     classes = np.asarray(labels)
     if classes.size == 0:
         classes = classes.astype(np.int64)
@@ -180,7 +184,8 @@ def _detections(n: int, scores: Floats, labels: npt.ArrayLike | None, *, best_cl
         raise ValueError(
             f"with labels, scores and labels must have shape [{n}], got {list(scores.shape)} and {list(classes.shape)}"
         )
-    return _Detections(np.arange(n), scores, classes.astype(np.int64))
+    found = _Detections(np.arange(n), scores, classes.astype(np.int64))
+    return found.take(_stays(scores, score_threshold))
 
 
 def _groups(found: _Detections, cross_class: bool, top_k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
@@ -191,8 +196,9 @@ def _groups(found: _Detections, cross_class: bool, top_k: int) -> tuple[npt.NDAr
     """
     classes = np.zeros_like(found.labels) if cross_class else found.labels
     order = np.lexsort((found.rows, -found.scores, classes))
-    _, starts = np.unique(classes[order], return_index=True)
-    sizes = np.minimum(np.diff(starts, append=len(order)), top_k)
+    classes = classes[order]
+    starts = np.flatnonzero(np.append(True, classes[1:] != classes[:-1])[: len(order)])
+    sizes = np.minimum(np.append(starts[1:], len(order)) - starts, top_k)
     rank = np.arange(sizes.max(initial=0))
     is_padding = rank >= sizes[:, None]
     return order[np.where(is_padding, 0, starts[:, None] + rank)], is_padding
@@ -218,17 +224,26 @@ def _suppression(kind: NmsKind, iou_threshold: float, score_threshold: float, si
 
 
 def _fast(iou: Floats, scores: Floats, *, iou_threshold: float) -> Floats:
-    is_better = np.tri(iou.shape[-1], k=-1, dtype=np.bool_).T
-    overlaps_better = (is_better & (iou > iou_threshold)).any(axis=-2)
+    overlaps_better = _overlaps_better(iou, iou_threshold).any(axis=-2)
     return np.where(overlaps_better, np.float32(0), scores)
 
 
 def _greedy(iou: Floats, scores: Floats, *, iou_threshold: float) -> Floats:
-    overlaps = iou > iou_threshold
+    overlaps_better = _overlaps_better(iou, iou_threshold)
     stays = np.ones(scores.shape, np.bool_)
-    for rank in range(scores.shape[1]):
-        stays[:, rank + 1 :] &= ~(stays[:, rank, None] & overlaps[:, rank, rank + 1 :])
-    return np.where(stays, scores, np.float32(0))
+    # What becomes of a box depends on better ones alone: after k rounds the best k of each group are right, and when
+    # nothing changes all are, mostly after three.
+    while True:
+        before = stays
+        stays = np.logical_not((overlaps_better & before[..., None]).any(axis=-2))
+        if (stays == before).all():
+            return np.where(stays, scores, np.float32(0))
+
+
+def _overlaps_better(iou: Floats, iou_threshold: float) -> npt.NDArray[np.bool_]:
+    """[G, m, m]: the box of the row overlaps that of the column, and has the better score."""
+    is_better = np.tri(iou.shape[-1], k=-1, dtype=np.bool_).T
+    return is_better & (iou > iou_threshold)
 
 
 def _soft(iou: Floats, scores: Floats, *, decay: Callable[[Floats], Floats], score_threshold: float) -> Floats:
