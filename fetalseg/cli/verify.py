@@ -78,6 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compares, prints the table, writes it; 0 passed, 1 failed."""
+    _check_belonging(args)
     path = find_model(args.model)
     others = [find_model(name) for name in args.also]
     reference = parse_reference(args.reference, path)
@@ -109,6 +110,16 @@ def run(args: argparse.Namespace) -> int:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return 0 if passed else 1
+
+
+def _check_belonging(args: argparse.Namespace) -> None:
+    """Refuses what would go unused: a table without what was asked for might be taken for one with it."""
+    belonging = {"data": ("images", "limit"), "server": ("token_file", "ca_file", "certificate", "key")}
+    for owner, options in belonging.items():
+        unused = [option for option in options if getattr(args, option) is not None]
+        if unused and getattr(args, owner) is None:
+            words = ", ".join("--" + option.replace("_", "-") for option in unused)
+            raise ValueError(f"{words} can't be used without --{owner}")
 
 
 def _check_others(reference: ModelFacts, others: Sequence[Path]) -> None:

@@ -283,6 +283,21 @@ def test_a_data_set_without_annotations_is_refused(
     assert "nothing that the model finds is annotated in 1 images" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "refusal"),
+    [
+        (("--images", ".", "--limit", "5"), "--images, --limit can't be used without --data"),
+        (("--token-file", "token.txt"), "--token-file can't be used without --server"),
+        (("--data", ".", "--key", "key.pem"), "--key can't be used without --server"),
+    ],
+)
+def test_an_option_that_would_go_unused_is_refused(
+    words: tuple[str, ...], refusal: str, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verify(model, *words) == 1
+    assert refusal in capsys.readouterr().err
+
+
 def test_without_the_torch_engine_torch_is_not_imported(model: Path, frame: Path) -> None:
     program = (
         "import sys; from fetalseg.cli import main; code = main(sys.argv[1:]); "
